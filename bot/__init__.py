@@ -1,0 +1,1 @@
+"""People, places, jobs, quotas, chat."""

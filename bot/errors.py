@@ -1,0 +1,92 @@
+"""
+LimnerError
+├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
+│   BadPrompt · BadOption · QuotaExceeded · QueueFull · NotAllowed · Paused · Unknown
+├─ JobFailed(kind)   one job is lost and released; the engine lives
+├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
+└─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
+"""
+
+from engine.protocol import FailureKind
+
+
+class LimnerError(Exception): ...
+
+
+class Refused(LimnerError):
+    """Carries facts, not sentences: `wording.refusal` makes the title, body and next steps."""
+
+    code = "refused"
+
+
+class BadPrompt(Refused):
+    code = "bad_prompt"
+
+    def __init__(self, problem: str, *, limit: int | None = None):
+        super().__init__(problem)
+        self.problem, self.limit = problem, limit
+
+
+class BadOption(Refused):
+    code = "bad_option"
+
+    def __init__(self, option: str, problem: str, *, nearest: str | None = None, allowed: str | None = None):
+        super().__init__(f"{option}: {problem}")
+        self.option, self.problem, self.nearest, self.allowed = option, problem, nearest, allowed
+
+
+class QuotaExceeded(Refused):
+    code = "quota"
+
+    def __init__(self, *, needed: int, left: int, free_at_ms: int | None = None, smaller: tuple[str, int] | None = None):
+        super().__init__(f"needs {needed} units, {left} left")
+        self.needed, self.left, self.free_at_ms, self.smaller = needed, left, free_at_ms, smaller
+
+
+class QueueFull(Refused):
+    code = "queue_full"
+
+    def __init__(self, *, waiting: int, limit: int, own: bool, wait_seconds: float | None = None):
+        super().__init__(f"{waiting} of {limit} jobs wait")
+        self.waiting, self.limit, self.own, self.wait_seconds = waiting, limit, own, wait_seconds
+
+
+class NotAllowed(Refused):
+    code = "not_allowed"
+
+
+class Unknown(Refused):
+    """No such job, image or command, or one of another place: the two are answered alike."""
+
+    code = "unknown"
+
+
+class Gone(Refused):
+    """The file was deleted; its recipe can be run again."""
+
+    code = "gone"
+
+
+class Unavailable(Refused):
+    """Nothing can be accepted now: the disk is full, the database is locked."""
+
+    code = "unavailable"
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class JobFailed(LimnerError):
+    def __init__(self, kind: FailureKind, detail: str = ""):
+        super().__init__(f"{kind}: {detail}")
+        self.kind, self.detail = kind, detail
+
+
+class EngineDied(LimnerError): ...
+
+
+class CannotStart(LimnerError):
+    def __init__(self, sentence: str, *, exit_code: int = 78):
+        super().__init__(sentence)
+        self.exit_code = exit_code

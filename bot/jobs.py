@@ -1,0 +1,90 @@
+"""People, places, jobs and their images: frozen values, no behaviour that needs a clock or a store."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.protocol import FailureKind, Request
+
+
+class Status(StrEnum):
+    RECEIVED = "received"  # written before the platform was answered
+    QUEUED = "queued"
+    RUNNING = "running"
+    RENDERED = "rendered"  # every file is on disk; not yet shown
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNDELIVERABLE = "undeliverable"
+
+    @property
+    def is_over(self) -> bool:
+        return self in _OVER
+
+
+_OVER = frozenset({Status.DELIVERED, Status.FAILED, Status.CANCELLED, Status.UNDELIVERABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a platform says it is."""
+
+    platform: str  # "web", "discord", "slack"
+    workspace_id: str  # "" where a person is one person on all workspaces
+    user_id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: int
+    is_operator: bool = False  # counted, not limited
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to answer."""
+
+    platform: str
+    workspace_id: str = ""
+    channel_id: str = ""
+    thread_id: str | None = None
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Which image this one came from."""
+
+    job_id: str
+    index: int
+    verb: str  # "reroll", "remix", "vary", "upscale"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    index: int
+    seed: int
+    status: str  # "done", "withheld", "deleted"
+    path: str  # the original, absolute
+    sha256: str
+    width: int  # px
+    height: int  # px
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: str  # short enough to read aloud
+    person_id: int
+    place: Place
+    request: Request
+    status: Status
+    units: int  # reserved for it
+    attempts: int
+    created_ms: int
+    lineage: Lineage | None = None
+    is_private: bool = False
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    gpu_seconds: float | None = None
+    failure: FailureKind | None = None
+    images: tuple[Image, ...] = ()

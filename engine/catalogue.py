@@ -1,0 +1,50 @@
+"""The models: where their weights are, what they were trained at, what they cost. Torch-free."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+PACKAGE_DIR = Path(__file__).parent
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry of `catalogue.toml`."""
+
+    name: str
+    title: str
+    family: str  # a module of engine.families
+    folder: str
+    licence: str
+    native_px: int  # side of the square it was trained at
+    multiple: int  # both sides of a base size are divisible by this
+    steps: int
+    max_steps: int
+    guidance_scale: float
+    max_guidance_scale: float
+    scheduler: str
+    weight: float  # units are multiplied by this
+    vram_bytes: int
+    packaged: bool = False
+    vae_class: str | None = None  # "module:Class" where the VAE is not a stock class
+    upscaler_class: str | None = None
+    upscaler_folder: str | None = None
+    knows_words: bool = False  # it has a closed vocabulary: words outside it are named before it draws
+
+    def path(self, models_dir: Path) -> Path:
+        return (PACKAGE_DIR if self.packaged else models_dir) / self.folder
+
+    def is_here(self, models_dir: Path) -> bool:
+        return (self.path(models_dir) / "model_index.json").is_file()
+
+
+Catalogue = Mapping[str, Model]
+
+
+@cache
+def read_catalogue(file: Path = PACKAGE_DIR / "catalogue.toml") -> Catalogue:
+    """Raises msgspec.ValidationError, naming the field, if an entry is not a Model."""
+    entries = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {name: msgspec.convert({"name": name, **entry}, Model) for name, entry in entries.items()}

@@ -1,0 +1,1 @@
+"""SQL files, one per version of the database, applied in order."""
