@@ -38,7 +38,9 @@ class BadOption(Refused):
 class QuotaExceeded(Refused):
     code = "quota"
 
-    def __init__(self, *, needed: int, left: int, free_at_ms: int | None = None, smaller: tuple[str, int] | None = None):
+    def __init__(
+        self, *, needed: int, left: int, free_at_ms: int | None = None, smaller: tuple[str, int] | None = None
+    ):
         super().__init__(f"needs {needed} units, {left} left")
         self.needed, self.left, self.free_at_ms, self.smaller = needed, left, free_at_ms, smaller
 

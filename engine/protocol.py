@@ -15,7 +15,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknow
     """Base of every message; the class name travels as its tag."""
 
 
-class Draw(Message):
+class Draw(Message, frozen=True, kw_only=True):
     """What to draw, every value resolved: the same Draw gives the same picture."""
 
     prompt: str
@@ -33,7 +33,7 @@ class Draw(Message):
     strength: float | None = None  # 0 .. 1, the share of the noise schedule that is run
 
 
-class Upscale(Message):
+class Upscale(Message, frozen=True, kw_only=True):
     """Enlarge a stored image: the same picture, larger."""
 
     source: str  # path of the stored original
@@ -45,7 +45,7 @@ class Upscale(Message):
 Request = Draw | Upscale
 
 
-class Generate(Message):
+class Generate(Message, frozen=True, kw_only=True):
     job_id: str
     owner: int  # opaque: the engine takes turns between owners and knows no people
     weight: float  # an owner of weight 2 gets two turns where weight 1 gets one
@@ -53,23 +53,23 @@ class Generate(Message):
     spool_dir: str  # where this job's files go; exists
 
 
-class Cancel(Message):
+class Cancel(Message, frozen=True, kw_only=True):
     job_id: str
 
 
-class Load(Message):
+class Load(Message, frozen=True, kw_only=True):
     model: str
 
 
-class Unload(Message):
+class Unload(Message, frozen=True, kw_only=True):
     model: str
 
 
-class Shutdown(Message):
+class Shutdown(Message, frozen=True, kw_only=True):
     pass
 
 
-class Ready(Message):
+class Ready(Message, frozen=True, kw_only=True):
     """The engine takes commands; sent once, first."""
 
     version: str
@@ -80,21 +80,21 @@ class Ready(Message):
     startup_seconds: float
 
 
-class Progress(Message):
+class Progress(Message, frozen=True, kw_only=True):
     job_id: str
     stage: Stage
     step: int  # of all images of the job together
     steps: int
 
 
-class Preview(Message):
+class Preview(Message, frozen=True, kw_only=True):
     job_id: str
     index: int
     step: int
     jpeg: bytes  # longest side at most 256 px
 
 
-class ImageDone(Message):
+class ImageDone(Message, frozen=True, kw_only=True):
     """Both files of one image are synced and in place: the original and the JPEG beside it."""
 
     job_id: str
@@ -106,22 +106,22 @@ class ImageDone(Message):
     height: int
 
 
-class Done(Message):
+class Done(Message, frozen=True, kw_only=True):
     job_id: str
     gpu_seconds: float  # device time of this job, its share of each batch
 
 
-class Cancelled(Message):
+class Cancelled(Message, frozen=True, kw_only=True):
     job_id: str
 
 
-class Failed(Message):
+class Failed(Message, frozen=True, kw_only=True):
     job_id: str
     kind: FailureKind
     detail: str  # for the log; a person reads wording.failed(kind)
 
 
-class Timing(Message):
+class Timing(Message, frozen=True, kw_only=True):
     """Where the time of one image went, for benchmarks and ETAs."""
 
     job_id: str
