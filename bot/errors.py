@@ -1,13 +1,17 @@
 """
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
-│   BadPrompt · BadOption · QuotaExceeded · QueueFull · NotAllowed · Paused · Unknown
+│   BadPrompt · BadOption · QuotaExceeded · QueueFull · NotAllowed · Unknown · Gone · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
 """
 
+from typing import Literal
+
 from engine.protocol import FailureKind
+
+PromptProblem = Literal["empty", "too_long", "unclosed", "too_many_jobs"]
 
 
 class LimnerError(Exception): ...
@@ -20,14 +24,18 @@ class Refused(LimnerError):
 
 
 class BadPrompt(Refused):
+    """`amount` is what the text has of what `limit` limits: characters, or jobs."""
+
     code = "bad_prompt"
 
-    def __init__(self, problem: str, *, limit: int | None = None):
+    def __init__(self, problem: PromptProblem, *, limit: int | None = None, amount: int | None = None):
         super().__init__(problem)
-        self.problem, self.limit = problem, limit
+        self.problem, self.limit, self.amount = problem, limit, amount
 
 
 class BadOption(Refused):
+    """`option` is as the person wrote it, with its value; `problem` is "unknown" or what is said of it."""
+
     code = "bad_option"
 
     def __init__(self, option: str, problem: str, *, nearest: str | None = None, allowed: str | None = None):
@@ -36,6 +44,8 @@ class BadOption(Refused):
 
 
 class QuotaExceeded(Refused):
+    """`smaller` is a command that fits into what is left, and its units (`quota.smaller`, `prompt.to_text`)."""
+
     code = "quota"
 
     def __init__(
@@ -46,6 +56,8 @@ class QuotaExceeded(Refused):
 
 
 class QueueFull(Refused):
+    """`own`: the limit of one person, not of the whole queue."""
+
     code = "queue_full"
 
     def __init__(self, *, waiting: int, limit: int, own: bool, wait_seconds: float | None = None):
@@ -54,13 +66,23 @@ class QueueFull(Refused):
 
 
 class NotAllowed(Refused):
+    """Somebody else's job; `action` is the verb: "cancel", "delete"."""
+
     code = "not_allowed"
+
+    def __init__(self, action: str = "do"):
+        super().__init__(action)
+        self.action = action
 
 
 class Unknown(Refused):
     """No such job, image or command, or one of another place: the two are answered alike."""
 
     code = "unknown"
+
+    def __init__(self, name: str = ""):
+        super().__init__(name)
+        self.name = name
 
 
 class Gone(Refused):
