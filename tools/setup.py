@@ -228,7 +228,7 @@ def explain(output: str) -> str:
     for fragment, fix in _FIXES:
         if fragment in output:
             return f"{fix}, then run this again."
-    errors = [line.strip() for line in output.splitlines() if "rror" in line]
+    errors = [line.strip() for line in output.splitlines() if "error" in line.lower()]
     return f"The installation failed ({errors[-1] if errors else 'no reason given'}); see .venv/setup.log."
 
 
