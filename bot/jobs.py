@@ -57,7 +57,7 @@ class Lineage:
 
     job_id: str
     index: int
-    verb: str  # "reroll", "remix", "vary", "upscale"
+    verb: str  # the button: "reroll", "remix", "vary", "vary_slightly", "four_more", "full_size", "again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +86,6 @@ class Job:
     started_ms: int | None = None
     finished_ms: int | None = None
     gpu_seconds: float | None = None
+    engine: str | None = None  # version, device and dtype that drew it
     failure: FailureKind | None = None
     images: tuple[Image, ...] = ()

@@ -1,0 +1,171 @@
+"""The one connection to the database: opened, checked, migrated; whole transactions on its own thread."""
+
+import asyncio
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from bot.errors import CannotStart, Unavailable
+
+Result = TypeVar("Result")
+
+_PRAGMAS = """
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;  -- with NORMAL a power loss can take the last commits
+    PRAGMA foreign_keys = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cell_size_check = ON;
+    PRAGMA busy_timeout = 5000;  -- matters only while an operator's shell holds a lock
+    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA journal_size_limit = 67108864;
+"""
+_REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_BUSY: "another program holds the database",
+    sqlite3.SQLITE_LOCKED: "another program holds the database",
+    sqlite3.SQLITE_READONLY: "the database cannot be written",
+    sqlite3.SQLITE_CANTOPEN: "the database cannot be opened",
+    sqlite3.SQLITE_IOERR: "the disk cannot be read or written",
+}
+
+
+class Database(aiosqlite.Connection):
+    """SQLite on a thread of its own, where one whole transaction is one function.
+
+    aiosqlite's own `execute` and `commit` are not used: between two awaits another coroutine's
+    statements would land in the transaction.
+    """
+
+    async def run(self, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run `transaction` between BEGIN IMMEDIATE and COMMIT; if it raises, nothing was written.
+
+        It ends even if the caller is cancelled. Raises Unavailable when the disk or a lock forbids it.
+        """
+        return await asyncio.shield(self._execute(_whole, self._conn, transaction))  # type: ignore[no-untyped-call]
+
+
+def _whole(conn: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
+    try:
+        conn.execute("BEGIN IMMEDIATE")
+        result = transaction(conn)
+        conn.execute("COMMIT")
+        return result
+    except sqlite3.Error as error:
+        if reason := _reason(error):
+            raise Unavailable(reason) from error
+        raise
+    finally:
+        if conn.in_transaction:  # SQLite has already rolled back by itself when the disk is full
+            conn.execute("ROLLBACK")
+
+
+def _reason(error: sqlite3.Error) -> str | None:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return _REASONS.get(code & 0xFF)  # the low byte of an extended code is the primary one
+
+
+class DataLock:
+    """This process's hold on a data directory; a second process gets CannotStart."""
+
+    def __init__(self, data_dir: Path):
+        self._descriptor = os.open(data_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.release()
+            raise CannotStart(
+                f"Another Limner is running on {data_dir}. Stop it, or set LIMNER_DATA to another directory."
+            ) from error
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def prepare_data_dir(data_dir: Path) -> None:
+    """Make the directory and its spool, for their owner only. Raises CannotStart if it cannot be written."""
+    try:
+        for folder in (data_dir, data_dir / "spool"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        probe = data_dir / ".probe"
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise CannotStart(
+            f"The data directory {data_dir} cannot be written ({error.strerror or error}). "
+            "Free some space, change its permissions, or set LIMNER_DATA to another directory."
+        ) from error
+
+
+async def open_database(file: Path) -> Database:
+    """Open, check and migrate. Raises CannotStart for a database that is damaged, newer or not writable."""
+    database = Database(lambda: _open(file), iter_chunk_size=64)
+    await database
+    return database
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    conn: sqlite3.Connection | None = None
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        file.chmod(0o600)  # SQLite gives its -wal and -shm the same mode
+        conn = sqlite3.connect(file, isolation_level=None)
+        conn.row_factory = sqlite3.Row
+        conn.executescript(_PRAGMAS)
+        _check(conn, file)
+        migrate(conn, read_migrations(), file)
+        return conn
+    except (OSError, sqlite3.Error, CannotStart) as error:
+        if conn:
+            conn.close()
+        raise _cannot_open(error, file) from error
+
+
+def _check(conn: sqlite3.Connection, file: Path) -> None:
+    found = [row[0] for row in conn.execute("PRAGMA quick_check(1)")]
+    if found != ["ok"]:
+        raise _damaged(file)
+
+
+def read_migrations() -> list[tuple[int, str]]:
+    """Version and SQL of each file in `migrations/`, in order."""
+    files = (file for file in resources.files("migrations").iterdir() if re.match(r"\d{4}_.*\.sql$", file.name))
+    return sorted((int(file.name[:4]), file.read_text(encoding="utf-8")) for file in files)
+
+
+def migrate(conn: sqlite3.Connection, migrations: list[tuple[int, str]], file: Path) -> None:
+    """Bring the database forward, each step in a transaction. Raises CannotStart if it is newer than the code."""
+    (have,) = conn.execute("PRAGMA user_version").fetchone()
+    newest = migrations[-1][0]
+    if have > newest:
+        raise CannotStart(
+            f"{file} was written by a newer Limner (version {have} of the database, this one knows {newest}). "
+            "Install that version again, or set LIMNER_DATA to another directory."
+        )
+    for version, sql in migrations:
+        if version > have:
+            conn.executescript(f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {version}; COMMIT;")
+
+
+def _cannot_open(error: Exception, file: Path) -> CannotStart:
+    if isinstance(error, CannotStart):
+        return error
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return _damaged(file)
+    reason = _reason(error) if isinstance(error, sqlite3.Error) else None
+    return CannotStart(f"{file} cannot be opened ({reason or error}). Mend that and start Limner again.")
+
+
+def _damaged(file: Path) -> CannotStart:
+    return CannotStart(
+        f"The database {file} is damaged. Put a backup in its place, or move it away to begin with an empty one; "
+        "Limner has changed nothing."
+    )

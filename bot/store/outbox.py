@@ -1,0 +1,41 @@
+"""What has still to be shown. Every function runs inside its caller's transaction."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from bot.jobs import Job
+from bot.store import jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A job whose end has still to be shown."""
+
+    id: int
+    job: Job
+    attempts: int
+    since_ms: int
+
+
+def post(conn: sqlite3.Connection, job_id: str, now_ms: int) -> None:
+    """Show the job's present state; takes the place of what was to be shown of it before."""
+    conn.execute("INSERT OR REPLACE INTO outbox (job_id, since_ms, next_ms) VALUES (?1, ?2, ?2)", (job_id, now_ms))
+
+
+def due(conn: sqlite3.Connection, now_ms: int, limit: int) -> list[Parcel]:
+    rows = conn.execute("SELECT * FROM outbox WHERE next_ms <= ? ORDER BY next_ms LIMIT ?", (now_ms, limit)).fetchall()
+    parcels = ((row, jobs.read(conn, row["job_id"])) for row in rows)
+    return [Parcel(row["id"], job, row["attempts"], row["since_ms"]) for row, job in parcels if job]
+
+
+def next_due_ms(conn: sqlite3.Connection) -> int | None:
+    (next_ms,) = conn.execute("SELECT min(next_ms) FROM outbox").fetchone()
+    return next_ms  # type: ignore[no-any-return]
+
+
+def postpone(conn: sqlite3.Connection, parcel_id: int, next_ms: int) -> None:
+    conn.execute("UPDATE outbox SET attempts = attempts + 1, next_ms = ? WHERE id = ?", (next_ms, parcel_id))
+
+
+def remove(conn: sqlite3.Connection, parcel_id: int) -> None:
+    conn.execute("DELETE FROM outbox WHERE id = ?", (parcel_id,))

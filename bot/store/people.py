@@ -1,0 +1,21 @@
+"""Persons and the identities that platforms give them. Runs inside the caller's transaction."""
+
+import sqlite3
+
+from bot.jobs import Identity, Person
+
+_FIND = """
+    SELECT p.id, p.is_operator FROM identities i JOIN persons p ON p.id = i.person_id
+    WHERE i.platform = ? AND i.workspace_id = ? AND i.user_id = ?
+"""
+
+
+def find_or_add(conn: sqlite3.Connection, identity: Identity, *, is_operator: bool, now_ms: int) -> Person:
+    """The person behind an identity, made when it is first seen. `is_operator` counts only then."""
+    key = (identity.platform, identity.workspace_id, identity.user_id)
+    if row := conn.execute(_FIND, key).fetchone():
+        return Person(row["id"], bool(row["is_operator"]))
+    added = conn.execute("INSERT INTO persons (is_operator, created_ms) VALUES (?, ?)", (is_operator, now_ms))
+    assert added.lastrowid is not None
+    conn.execute("INSERT INTO identities VALUES (?, ?, ?, ?, ?)", (*key, identity.name, added.lastrowid))
+    return Person(added.lastrowid, is_operator)

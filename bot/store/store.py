@@ -1,0 +1,285 @@
+"""The truth: every public method is one whole transaction."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import QueueFull
+from bot.jobs import Identity, Image, Job, Person, Place, Status
+from bot.store import jobs, ledger, outbox, people
+from bot.store.connection import Database, DataLock, open_database, prepare_data_dir
+from bot.store.jobs import Wanted
+from bot.store.ledger import Account
+from bot.store.outbox import Parcel
+from engine.protocol import Draw, FailureKind
+
+_ID_ALPHABET = "23456789bcdfghjkmnpqrstvwxz"  # no two look alike, and no vowels: no words
+_LETTERS = _ID_ALPHABET[8:]
+
+
+def new_job_id(length: int) -> str:
+    """A random name such as `k7q2`; it begins with a letter, so it is never taken for a number."""
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_ID_ALPHABET) for _ in range(length - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one command may take. None: counted, not limited."""
+
+    allowance: int | None  # units in a rolling day
+    own_waiting: int | None  # jobs of one person
+    waiting: int  # jobs of everyone
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A queued job as dispatch finds it after a start or a death."""
+
+    job: Job
+    is_suspect: bool  # the engine died while it drew this one
+
+
+class Store:
+    def __init__(self, database: Database, lock: DataLock, *, new_id: Callable[[int], str] = new_job_id):
+        self._database, self._lock, self._new_id = database, lock, new_id
+
+    async def close(self) -> None:
+        await self._database.close()
+        self._lock.release()
+
+    async def person(self, identity: Identity, *, is_operator: bool, now_ms: int) -> Person:
+        return await self._database.run(
+            lambda conn: people.find_or_add(conn, identity, is_operator=is_operator, now_ms=now_ms)
+        )
+
+    async def account(self, person: Person, now_ms: int) -> Account:
+        return await self._database.run(lambda conn: ledger.account(conn, person=person.id, now_ms=now_ms))
+
+    async def grant(self, person: Person, units: int, *, ends_ms: int, reason: str, now_ms: int) -> None:
+        await self._database.run(
+            lambda conn: ledger.grant(
+                conn, person=person.id, units=units, ends_ms=ends_ms, reason=reason, now_ms=now_ms
+            )
+        )
+
+    async def ledger_problems(self) -> list[str]:
+        return await self._database.run(ledger.problems)
+
+    async def submit(
+        self,
+        person: Person,
+        place: Place,
+        wanted: Sequence[Wanted],
+        *,
+        key: str,
+        limits: Limits,
+        now_ms: int,
+        status: Status = Status.QUEUED,
+    ) -> list[Job]:
+        """Write the jobs of one command with their reservations: all of them or none.
+
+        The same key, or the same press within three seconds, gives the jobs that are there already.
+        Raises QuotaExceeded and QueueFull.
+        """
+
+        def transaction(conn: sqlite3.Connection) -> list[Job]:
+            if known := _known(conn, person, wanted, key, now_ms):
+                return known
+            _require_room(conn, person, len(wanted), limits)
+            intake = conn.execute(
+                "INSERT INTO intakes (person_id, key, at_ms) VALUES (?, ?, ?)", (person.id, key, now_ms)
+            ).lastrowid
+            assert intake is not None
+            named = [(jobs.free_id(conn, self._new_id), each.units) for each in wanted]
+            for (job_id, _), each in zip(named, wanted, strict=True):
+                jobs.insert(
+                    conn, each, job_id=job_id, person=person, place=place, intake=intake, status=status, now_ms=now_ms
+                )
+            ledger.reserve(conn, person=person.id, jobs=named, allowance=limits.allowance, now_ms=now_ms)
+            return jobs.select(conn, "intake_id = ?", (intake,))
+
+        return await self._database.run(transaction)
+
+    async def acknowledged(self, job_ids: Sequence[str], *, message_id: str | None, now_ms: int) -> None:
+        """The platform took the answer: these jobs are queued, and their message is known."""
+
+        def transaction(conn: sqlite3.Connection) -> None:
+            for job_id in job_ids:
+                conn.execute("UPDATE jobs SET message_id = ? WHERE id = ?", (message_id, job_id))
+                jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms)
+
+        await self._database.run(transaction)
+
+    async def job(self, job_id: str) -> Job | None:
+        return await self._database.run(lambda conn: jobs.read(conn, job_id))
+
+    async def history(self, person: Person, limit: int) -> list[Job]:
+        """The person's last jobs, newest first."""
+        return await self._database.run(lambda conn: jobs.select(conn, "person_id = ?", (person.id,), newest=limit))
+
+    async def thread(self, job_id: str) -> list[Job]:
+        """The job's first ancestor and all that came of it, oldest first."""
+        same_root = "root_id = (SELECT root_id FROM jobs WHERE id = ?)"
+        return await self._database.run(lambda conn: jobs.select(conn, same_root, (job_id,)))
+
+    async def unfinished(self) -> list[Job]:
+        """Every job that waits or runs, in the order of acceptance."""
+        return await self._database.run(
+            lambda conn: jobs.select(conn, "status IN ('received', 'queued', 'running')", ())
+        )
+
+    async def drawn_lately(self, limit: int = 50) -> list[Job]:
+        """The last jobs whose device time is known, newest first."""
+        return await self._database.run(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=limit))
+
+    async def resume(self, now_ms: int) -> list[Pending]:
+        """Queue again what ran when the last process ended; all that is queued, in the order of acceptance."""
+
+        def transaction(conn: sqlite3.Connection) -> list[Pending]:
+            for job in jobs.select(conn, "status = 'running'", ()):
+                jobs.move(conn, job.id, Status.QUEUED, now_ms=now_ms, detail="the bot restarted")
+            suspects = {row["id"] for row in conn.execute("SELECT id FROM jobs WHERE status = 'queued' AND deaths > 0")}
+            return [Pending(job, job.id in suspects) for job in jobs.select(conn, "status = 'queued'", ())]
+
+        return await self._database.run(transaction)
+
+    async def started(self, job_id: str, now_ms: int) -> bool:
+        return await self._move(job_id, Status.RUNNING, now_ms)
+
+    async def put_back(self, job_id: str, now_ms: int) -> bool:
+        return await self._move(job_id, Status.QUEUED, now_ms)
+
+    async def image_done(self, job_id: str, image: Image) -> None:
+        await self._database.run(lambda conn: jobs.save_image(conn, job_id, image))
+
+    async def rendered(self, job_id: str, *, gpu_seconds: float, engine: str, now_ms: int) -> bool:
+        """Every file is recorded: the job waits for its delivery."""
+
+        def transaction(conn: sqlite3.Connection) -> bool:
+            if not jobs.move(conn, job_id, Status.RENDERED, now_ms=now_ms):
+                return False
+            conn.execute("UPDATE jobs SET gpu_seconds = ?, engine = ? WHERE id = ?", (gpu_seconds, engine, job_id))
+            outbox.post(conn, job_id, now_ms)
+            return True
+
+        return await self._database.run(transaction)
+
+    async def failed(self, job_id: str, kind: FailureKind, detail: str, now_ms: int) -> bool:
+        return await self._database.run(
+            lambda conn: _end(conn, job_id, Status.FAILED, now_ms, failure=kind, detail=detail)
+        )
+
+    async def cancelled(self, job_id: str, now_ms: int) -> bool:
+        """False if the job is drawn or over: there is nothing left to cancel."""
+        return await self._database.run(lambda conn: _end(conn, job_id, Status.CANCELLED, now_ms))
+
+    async def engine_died(self, job_ids: Sequence[str], reason: str, now_ms: int) -> list[str]:
+        """Queue these jobs again; returns those that it killed a second time, which have failed instead.
+
+        After its first death a job is drawn alone, so a second one is its own.
+        """
+
+        def transaction(conn: sqlite3.Connection) -> list[str]:
+            lost = [job_id for job_id in job_ids if jobs.count_death(conn, job_id) > 1]
+            for job_id in job_ids:
+                if job_id in lost:
+                    _end(conn, job_id, Status.FAILED, now_ms, failure="internal", detail=reason)
+                else:
+                    jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms, detail=reason)
+            return lost
+
+        return await self._database.run(transaction)
+
+    async def due(self, now_ms: int, limit: int) -> list[Parcel]:
+        return await self._database.run(lambda conn: outbox.due(conn, now_ms, limit))
+
+    async def next_due_ms(self) -> int | None:
+        return await self._database.run(outbox.next_due_ms)
+
+    async def delivered(self, parcel: Parcel, now_ms: int) -> None:
+        """The job's images are where the person sees them: each is charged, the rest released."""
+        await self._settle(parcel, Status.DELIVERED, now_ms)
+
+    async def undeliverable(self, parcel: Parcel, detail: str, now_ms: int) -> None:
+        """There is nowhere to show it: everything is released. The files stay."""
+        await self._settle(parcel, Status.UNDELIVERABLE, now_ms, detail)
+
+    async def postponed(self, parcel: Parcel, next_ms: int) -> None:
+        await self._database.run(lambda conn: outbox.postpone(conn, parcel.id, next_ms))
+
+    async def delete_images(self, job_id: str, index: int | None) -> Job | None:
+        """Mark one image, or all, as deleted; what is not yet delivered of them will not be charged."""
+
+        def transaction(conn: sqlite3.Connection) -> Job | None:
+            jobs.mark_deleted(conn, job_id, index)
+            return jobs.read(conn, job_id)
+
+        return await self._database.run(transaction)
+
+    async def _move(self, job_id: str, to: Status, now_ms: int) -> bool:
+        return await self._database.run(lambda conn: jobs.move(conn, job_id, to, now_ms=now_ms))
+
+    async def _settle(self, parcel: Parcel, to: Status, now_ms: int, detail: str | None = None) -> None:
+        def transaction(conn: sqlite3.Connection) -> None:
+            outbox.remove(conn, parcel.id)
+            job = jobs.read(conn, parcel.job.id)
+            if job is None or not jobs.move(conn, job.id, to, now_ms=now_ms, detail=detail):
+                return
+            shown = [image.index for image in job.images if image.status == "done"] if to == Status.DELIVERED else []
+            _settle(conn, job, shown, now_ms)
+
+        await self._database.run(transaction)
+
+
+async def open_store(data_dir: Path, *, new_id: Callable[[int], str] = new_job_id) -> Store:
+    """Take hold of a data directory. Raises CannotStart, in one sentence, when it cannot be used."""
+    prepare_data_dir(data_dir)
+    lock = DataLock(data_dir)
+    try:
+        return Store(await open_database(data_dir / "limner.db"), lock, new_id=new_id)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _known(conn: sqlite3.Connection, person: Person, wanted: Sequence[Wanted], key: str, now_ms: int) -> list[Job]:
+    of_key = "intake_id = (SELECT id FROM intakes WHERE person_id = ? AND key = ?)"
+    if found := jobs.select(conn, of_key, (person.id, key)):
+        return found
+    pressed = jobs.same_press(conn, person, wanted[0], now_ms)
+    same_intake = "intake_id = (SELECT intake_id FROM jobs WHERE id = ?)"
+    return jobs.select(conn, same_intake, (pressed,)) if pressed else []
+
+
+def _require_room(conn: sqlite3.Connection, person: Person, count: int, limits: Limits) -> None:
+    own, everyone = jobs.waiting(conn, person.id)
+    if limits.own_waiting is not None and own + count > limits.own_waiting:
+        raise QueueFull(waiting=own, limit=limits.own_waiting, own=True)
+    if everyone + count > limits.waiting:
+        raise QueueFull(waiting=everyone, limit=limits.waiting, own=False)
+
+
+def _end(
+    conn: sqlite3.Connection,
+    job_id: str,
+    to: Status,
+    now_ms: int,
+    *,
+    failure: FailureKind | None = None,
+    detail: str | None = None,
+) -> bool:
+    """Fail or cancel a job: released, and its end to be shown."""
+    if not jobs.move(conn, job_id, to, now_ms=now_ms, failure=failure, detail=detail):
+        return False
+    job = jobs.read(conn, job_id)
+    assert job is not None
+    _settle(conn, job, [], now_ms)
+    outbox.post(conn, job_id, now_ms)
+    return True
+
+
+def _settle(conn: sqlite3.Connection, job: Job, shown: Sequence[int], now_ms: int) -> None:
+    count = job.request.count if isinstance(job.request, Draw) else 1
+    ledger.settle(conn, job.id, charged_images=shown, units_per_image=job.units // count, at_ms=now_ms)
