@@ -1,0 +1,75 @@
+"""The only reader of the environment and of the settings file."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from bot.errors import CannotStart
+
+PREFIX = "LIMNER_"
+
+
+class Settings(BaseSettings):
+    """Each field is `LIMNER_<NAME>` in the environment and `<name>` in the file; the environment wins."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    data: Path = Path("data")
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(default=8420, ge=0, le=65535)  # 0: any that is free
+    engine: Literal["torch", "fake"] = "torch"
+    models_dir: Path | None = None  # <data>/models
+    model: str = "builtin"  # what draws where a prompt names none
+    allowance: int = Field(default=20, ge=0, le=1_000_000)  # units of one person in a rolling day
+    own_waiting: int = Field(default=10, ge=1, le=10_000)  # jobs of one person
+    waiting: int = Field(default=50, ge=1, le=1_000_000)  # jobs of everyone
+    discord_token: SecretStr | None = None
+    slack_bot_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+
+    @property
+    def models_path(self) -> Path:
+        return self.models_dir or self.data / "models"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _settings_file(os.environ))
+
+
+def read_settings() -> Settings:
+    """Raises CannotStart, naming the variable or the file, for a value that cannot be used."""
+    file = _settings_file(os.environ)
+    if PREFIX + "SETTINGS" in os.environ and not file.is_file():
+        raise CannotStart(f"LIMNER_SETTINGS names {file}, which is not a file.")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CannotStart(_sentence(str(first["loc"][0]), first["msg"], file)) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CannotStart(f"The settings file {file} cannot be read: {error}.") from error
+
+
+def _settings_file(environment: Mapping[str, str]) -> Path:
+    named = environment.get(PREFIX + "SETTINGS")
+    return Path(named) if named else Path(environment.get(PREFIX + "DATA", "data")) / "limner.toml"
+
+
+def _sentence(name: str, problem: str, file: Path) -> str:
+    variable = PREFIX + name.upper()
+    if name not in Settings.model_fields:
+        return f"The settings file {file} names {name!r}, which is no setting: correct its spelling or remove it."
+    source = f"{variable} is set to a value" if variable in os.environ else f"{name!r} in {file} has a value"
+    return f"{source} that cannot be used: {problem[:1].lower() + problem[1:]}."
