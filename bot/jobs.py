@@ -81,6 +81,7 @@ class Job:
     units: int  # reserved for it
     attempts: int
     created_ms: int
+    root_id: str = ""  # the first job of its thread: its own id where it came of none
     lineage: Lineage | None = None
     is_private: bool = False
     started_ms: int | None = None
