@@ -1,0 +1,301 @@
+"""Text and options → Draw requests, every value resolved. Pure: no clock, no I/O, no chance of its own."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from msgspec.structs import replace
+
+from bot import flags
+from bot.errors import BadOption, BadPrompt
+from bot.grammar import clean, escaped, expand, taken_apart
+from engine.catalogue import Catalogue, Model
+from engine.protocol import MAX_SEED, Draw
+from engine.sizes import Size, base_size, final_size
+
+Quality = Literal["full", "draft"]
+
+MAX_PROMPT = 1500  # characters; the same for a negative prompt
+MAX_TEXT = 8000  # characters: both prompts, escaped, and every flag
+MAX_COUNT = 4
+DEFAULT_STRENGTH = 0.6
+QUALITIES: tuple[Quality, ...] = get_args(Quality)
+ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9", "9:21", "2:1", "1:2", "5:4", "4:5", "3:1", "1:3")
+
+_STANDS_ALONE = re.compile(r"(a|an|the|one|two|three)\b")
+_COMES_ON_TOP = re.compile(
+    r"(above|against|among|and|around|as|at|behind|below|beneath|beside|between|but|by|during|for|from|holding|in|inside"
+    r"|into|less|like|made|more|near|next|no|of|on|over|through|to|under|wearing|while|with|within|without)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """An operator's preset: words around the prompt, and what to keep out."""
+
+    before: str = ""
+    after: str = ""
+    negative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    draws: tuple[Draw, ...]  # 1 .. 8, one for each permutation
+    is_private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """What a text is read against."""
+
+    models: Catalogue
+    default_model: str
+    new_seed: Callable[[], int]
+    styles: Mapping[str, Style]
+    options: Mapping[str, str]  # by flag
+    image: str | None
+    base: Draw | None
+
+
+_Compose = Callable[[str, str], str]  # the words that were written, the base's prompt → the prompt
+_NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+_NO_STYLES: Mapping[str, Style] = MappingProxyType({})
+
+
+def parse(
+    text: str,
+    *,
+    models: Catalogue,
+    default_model: str,
+    new_seed: Callable[[], int],
+    options: Mapping[str, object] = _NO_OPTIONS,
+    styles: Mapping[str, Style] = _NO_STYLES,
+    base: Draw | None = None,
+) -> Parsed:
+    """What `text` asks for: a prompt with `{a, b}` permutations, then flags. An option beats a flag.
+
+    `options` go by their names in `/imagine`; "image" is the path of an image that was checked.
+    With `base`, what is not said stays as it is there, the seed included; words replace its prompt.
+    Raises BadPrompt or BadOption; nothing is clamped.
+    """
+    values, image = _by_flag(options)
+    here = _Here(models, default_model, new_seed, styles, values, image, base)
+    return _parse(text, lambda words, before: words or before, here)
+
+
+def change(
+    text: str,
+    base: Draw,
+    *,
+    models: Catalogue,
+    default_model: str,
+    new_seed: Callable[[], int],
+    options: Mapping[str, object] = _NO_OPTIONS,
+    styles: Mapping[str, Style] = _NO_STYLES,
+) -> Parsed:
+    """What a remix or a mention in a thread means: `--seed 7`, `at night`, or another prompt.
+
+    Words that only come on top of the picture, or start with `+`, follow the prompt of `base`; others replace it,
+    and so does everything after `/imagine`, which is what a filled-in form sends. Raises as `parse` does.
+    """
+    values, image = _by_flag(options)
+    here = _Here(models, default_model, new_seed, styles, values, image, base)
+    command, _, rest = text.strip().partition(" ")
+    if command.lower() == "/imagine":
+        return _parse(rest, lambda words, before: words or before, here)
+    return _parse(text, _added, here)
+
+
+def to_text(draw: Draw, models: Catalogue) -> str:
+    """A command line that draws the same picture again; an init image is not part of it."""
+    model = models.get(draw.model)
+    line = ["/imagine", escaped(draw.prompt), f"--seed {draw.seed}"]
+    if (aspect := aspect_of(draw, models)) != "1:1":
+        line.append(f"--ar {aspect}")
+    if draw.count != 1:
+        line.append(f"--n {draw.count}")
+    if draw.quality != "full":
+        line.append(f"--quality {draw.quality}")
+    if model is None or draw.steps != default_steps(model, draw.quality):
+        line.append(f"--steps {draw.steps}")
+    if model is None or draw.guidance_scale != model.guidance_scale:
+        line.append("--guidance " + f"{draw.guidance_scale:.6f}".rstrip("0").rstrip("."))
+    if model is None or draw.scheduler != model.scheduler:
+        line.append(f"--scheduler {draw.scheduler}")
+    if draw.negative_prompt:
+        line.append(f"--no {escaped(draw.negative_prompt)}")
+    return " ".join(part for part in (*line, f"--model {draw.model}") if part)
+
+
+def aspect_of(draw: Draw, models: Catalogue) -> str:
+    """The W:H that gives the size of `draw`: a familiar one where it can be."""
+    size = Size(draw.width, draw.height)
+    model = models.get(draw.model)
+    if draw.quality == "full" or model is not None:
+        for aspect in ASPECTS:
+            if _size(flags.ratio(aspect), draw.quality, model) == size:
+                return aspect
+    return f"{draw.width}:{draw.height}"
+
+
+def full_size_of(draw: Draw, models: Catalogue) -> Size:
+    """The final size, px, of a draft that is enlarged."""
+    return final_size(_ratio_of(draw, models))
+
+
+def default_steps(model: Model, quality: Quality) -> int:
+    return model.steps if quality == "full" else ceil(model.steps / 2)
+
+
+def _by_flag(options: Mapping[str, object]) -> tuple[Mapping[str, str], str | None]:
+    """The options that were given, by flag, and the path of the init image."""
+    given = {name: _as_written(value) for name, value in options.items() if value is not None}
+    image = given.pop("image", None)
+    for name in given.keys() - flags.FLAG_OF.keys():
+        raise flags.unknown(name)
+    return {flags.FLAG_OF[name]: clean(value) for name, value in given.items()}, image
+
+
+def _as_written(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)[:MAX_TEXT]
+
+
+def _parse(text: str, compose: _Compose, here: _Here) -> Parsed:
+    if len(text) > MAX_TEXT:
+        raise BadPrompt("too_long", limit=MAX_PROMPT, amount=len(text))
+    written = [taken_apart(each) for each in expand(clean(text))]
+    asked = [(words, {**values, **here.options}) for words, values in written]
+    is_private = any(
+        flags.choice("private", values.get("private", "no") or "yes", ("yes", "no")) == "yes" for _, values in asked
+    )
+    return Parsed(tuple(_draw(words, values, compose, here) for words, values in asked), is_private)
+
+
+def _draw(words: str, values: Mapping[str, str], compose: _Compose, here: _Here) -> Draw:
+    if not (words or values or here.image):
+        raise BadPrompt("empty")
+    start = _start(values, here)
+    model = here.models[start.model]
+    style = here.styles[flags.choice("style", values["style"], tuple(here.styles))] if "style" in values else Style()
+    prompt = clean(f"{style.before} {_within_limit(compose(words, start.prompt))} {style.after}")
+    if not (prompt or model.knows_words):
+        raise BadPrompt("empty")
+    image = here.image or start.init_image
+    if image is None and "strength" in values:
+        raise BadOption(flags.written("strength", values["strength"]), "needs an image", allowed="only with an image")
+    changes = _changes(values, model, start.quality)
+    return replace(
+        start,
+        prompt=prompt,
+        negative_prompt=_negative(values, style, start, here),
+        seed=_seed(values, here),
+        init_image=image,
+        **{"strength": _strength(start, image)} | changes,
+    )
+
+
+def _start(values: Mapping[str, str], here: _Here) -> Draw:
+    """The Draw that the values change: `here.base`, in the wanted model and quality, or a plain one."""
+    base = here.base
+    name = values.get("model", base.model if base else here.default_model)
+    model = here.models[flags.choice("model", name, tuple(here.models))]
+    quality: Quality = base.quality if base else "full"
+    if "quality" in values:
+        quality = "draft" if flags.choice("quality", values["quality"], QUALITIES) == "draft" else "full"
+    if base and (base.model, base.quality) == (model.name, quality):
+        return base
+    size = _size(_ratio_of(base, here.models) if base else 1.0, quality, model)
+    return Draw(
+        prompt=base.prompt if base else "",
+        negative_prompt=base.negative_prompt if base else None,
+        model=model.name,
+        seed=base.seed if base else 0,
+        count=base.count if base else 1,
+        steps=default_steps(model, quality),
+        guidance_scale=model.guidance_scale,
+        scheduler=model.scheduler,
+        width=size.width,
+        height=size.height,
+        quality=quality,
+        init_image=base.init_image if base else None,
+        strength=base.strength if base else None,
+    )
+
+
+def _changes(values: Mapping[str, str], model: Model, quality: Quality) -> dict[str, object]:
+    whose = f" for {model.name}"
+    readers: dict[str, tuple[str, Callable[[str], object]]] = {
+        "n": ("count", lambda value: flags.whole("n", value, 1, MAX_COUNT)),
+        "steps": ("steps", lambda value: flags.whole("steps", value, 1, model.max_steps, whose)),
+        "guidance": (
+            "guidance_scale",
+            lambda value: flags.decimal("guidance", value, 0, model.max_guidance_scale, whose),
+        ),
+        "scheduler": ("scheduler", flags.scheduler),
+        "strength": ("strength", lambda value: flags.decimal("strength", value, 0, 1)),
+    }
+    changes = {name: read(values[flag]) for flag, (name, read) in readers.items() if flag in values}
+    if "ar" in values:
+        size = _size(flags.ratio(values["ar"]), quality, model)
+        changes |= {"width": size.width, "height": size.height}
+    return changes
+
+
+def _strength(start: Draw, image: str | None) -> float | None:
+    if image is None:
+        return None
+    return DEFAULT_STRENGTH if start.strength is None else start.strength
+
+
+def _seed(values: Mapping[str, str], here: _Here) -> int:
+    """`--seed random` asks a remix, which else keeps the seed of its base, for a new one."""
+    value = values.get("seed", str(here.base.seed) if here.base else "random")
+    return here.new_seed() if value.lower() == "random" else flags.whole("seed", value, 0, MAX_SEED)
+
+
+def _negative(values: Mapping[str, str], style: Style, start: Draw, here: _Here) -> str | None:
+    """None where there is none. A remix takes its base's away with a bare `--no`."""
+    if values.get("no") == "" and here.base is None and "no" not in here.options:
+        raise BadOption("--no", "needs words", allowed="what the picture must not show")
+    own = _within_limit(clean(values.get("no", start.negative_prompt or "")))
+    return ", ".join(part for part in (own, style.negative) if part) or None
+
+
+def _within_limit(prompt: str) -> str:
+    if len(prompt) > MAX_PROMPT:
+        raise BadPrompt("too_long", limit=MAX_PROMPT, amount=len(prompt))
+    return prompt
+
+
+def _ratio_of(draw: Draw, models: Catalogue) -> float:
+    width, height = aspect_of(draw, models).split(":")
+    return int(width) / int(height)
+
+
+def _size(ratio: float, quality: str, model: Model | None) -> Size:
+    if quality == "full" or model is None:
+        return final_size(ratio)
+    return base_size(ratio, model.native_px, model.multiple)
+
+
+def _added(words: str, before: str) -> str:
+    if words.startswith("+"):
+        return _followed(before, words[1:].strip())
+    return words if words and not _comes_on_top(words, before) else _followed(before, words)
+
+
+def _followed(before: str, words: str) -> str:
+    return ", ".join(part for part in (before, words) if part)
+
+
+def _comes_on_top(words: str, before: str) -> bool:
+    """Whether `words` only add to a picture: "at night", "snow"; not "a dog on the beach", nor most of it again."""
+    said, known = words.lower(), set(before.lower().split())
+    if known and 2 * len(known.intersection(said.split())) >= len(known):
+        return False
+    return bool(_COMES_ON_TOP.match(said)) or (len(said.split()) <= 3 and not _STANDS_ALONE.match(said))
