@@ -1,0 +1,1 @@
+"""The stages that train the built-in model from nothing."""

@@ -1,0 +1,78 @@
+"""Stage 3: every training scene encoded once, in shards on disk and then in memory."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..networks import SmallVAE
+from .loop import Place
+from .pictures import SIDE, TRAIN_SEEDS, draw, in_parallel, random_bucket, to_tensor
+
+SHARD = 2048  # scenes
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Scenes of one bucket."""
+
+    values: Tensor  # float16 [N,C,h,w], of about unit variance
+    seeds: list[int]
+
+
+def make_latents(place: Place, vae: SmallVAE, scenes: int) -> list[Latents]:
+    """Encodes what is missing of the first `scenes` training seeds, then loads all of them."""
+    folder = place.work / "latents"
+    folder.mkdir(parents=True, exist_ok=True)
+    vae.to(place.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    count = -(-scenes // SHARD)
+    for shard in range(count):
+        file = folder / f"{shard:04d}.safetensors"
+        if not file.exists():
+            seeds = range(TRAIN_SEEDS + shard * SHARD, TRAIN_SEEDS + min(scenes, (shard + 1) * SHARD))
+            save_file(_encode(place, vae, seeds), file.with_suffix(".tmp"))
+            file.with_suffix(".tmp").replace(file)
+            print(f"latents: shard {shard + 1} of {count}", flush=True)
+    return load_latents(folder, count)
+
+
+def load_latents(folder: Path, shards: int) -> list[Latents]:
+    values, seeds = defaultdict(list), defaultdict(list)
+    for shard in range(shards):
+        for key, tensor in load_file(folder / f"{shard:04d}.safetensors").items():
+            kind, bucket = key.split()
+            if kind == "latents":
+                values[bucket].append(tensor)
+            else:
+                seeds[bucket] += tensor.tolist()
+    return [Latents(torch.cat(values[bucket]), seeds[bucket]) for bucket in values]
+
+
+def _encode(place: Place, vae: SmallVAE, seeds: range) -> dict[str, Tensor]:
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for seed in seeds:
+        groups[random_bucket(seed)].append(seed)
+    jobs = [(seed, w * SIDE, h * SIDE) for (w, h), members in groups.items() for seed in members]
+    pictures = in_parallel(draw, jobs, place.workers, chunk=16)
+    shard: dict[str, Tensor] = {}
+    for (w, h), members in groups.items():
+        parts = []
+        for start in range(0, len(members), BATCH):
+            batch = [next(pictures) for _ in members[start : start + BATCH]]
+            parts.append(encode_mean(place, vae, batch).half().cpu().contiguous())
+        shard[f"latents {w}x{h}"] = torch.cat(parts)
+        shard[f"seeds {w}x{h}"] = torch.tensor(members)
+    return shard
+
+
+@torch.no_grad()
+def encode_mean(place: Place, vae: SmallVAE, pictures: list[np.ndarray]) -> Tensor:
+    """uint8 [H,W,3] of one size → float32 [B,C,H/16,W/16]."""
+    with place.autocast:
+        mean = vae.quant_conv(vae.encoder(to_tensor(pictures).to(place.device)))
+    return mean.float()

@@ -1,0 +1,112 @@
+"""The training loop of every stage: a budget in seconds, small checkpoints, progress in words."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+WARM_UP_STEPS = 60
+SAVE_EVERY_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a stage runs."""
+
+    work: Path
+    device: torch.device
+    workers: int
+
+    @property
+    def autocast(self) -> torch.autocast:
+        half = self.device.type == "cuda" or cpu_has_bf16()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
+
+
+def cpu_has_bf16() -> bool:
+    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
+
+
+@torch.no_grad()
+def average(kept: nn.Module, live: nn.Module, decay: float) -> None:
+    """kept ← decay · kept + (1 − decay) · live."""
+    torch._foreach_lerp_(list(kept.parameters()), [p.detach() for p in live.parameters()], 1 - decay)
+
+
+class Loop:
+    """Runs one stage until its budget is spent; a killed run goes on where it was.
+
+    `modules` are saved as fp16 under `work/name`; the optimiser is rebuilt, with a warm-up, on resume.
+    """
+
+    def __init__(self, name: str, place: Place, modules: Mapping[str, nn.Module], budget_seconds: float) -> None:
+        self.name, self.folder, self.modules, self.budget = name, place.work / name, modules, budget_seconds
+        self.spent = 0.0
+        self.step = self.steps_here = 0
+        self._load()
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.spent / self.budget)
+
+    @property
+    def pace(self) -> float:
+        """Factor of the learning rate: warm-up after every start, cosine to zero at the budget's end."""
+        return min(1.0, (self.steps_here + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * math.cos(math.pi * self.share))
+
+    def run(self, optimizer: torch.optim.Optimizer, step: Callable[[], Tensor], after: Callable[[], None] = lambda: None) -> None:
+        """`step` returns the loss to minimise; `after` runs when the weights have moved."""
+        rates = [group["lr"] for group in optimizer.param_groups]
+        losses: list[float] = []
+        last = saved = said = time.monotonic()
+        while self.spent < self.budget:
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * self.pace
+            loss = step()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            after()
+            losses.append(loss.item())
+            now = time.monotonic()
+            self.spent, last = self.spent + now - last, now
+            self.step, self.steps_here = self.step + 1, self.steps_here + 1
+            if now - said > 15:
+                self._say(losses)
+                losses, said = [], now
+            if now - saved > SAVE_EVERY_SECONDS:
+                self.save()
+                saved = now
+        self._say(losses)
+        self.save()
+
+    def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, module in self.modules.items():
+            tensors = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+            half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+            save_file(half, self.folder / f"{name}.tmp")
+            (self.folder / f"{name}.tmp").replace(self.folder / f"{name}.safetensors")
+        state = {"step": self.step, "seconds": round(self.spent, 1), "budget_seconds": self.budget}
+        (self.folder / "state.json").write_text(json.dumps(state))
+
+    def _load(self) -> None:
+        if not (self.folder / "state.json").exists():
+            return
+        state = json.loads((self.folder / "state.json").read_text())
+        self.step, self.spent = state["step"], state["seconds"]
+        for name, module in self.modules.items():
+            module.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
+
+    def _say(self, losses: list[float]) -> None:
+        if losses:
+            mean = sum(losses) / len(losses)
+            print(f"{self.name}: {self.spent:.0f} of {self.budget:.0f} s, step {self.step}, loss {mean:.4f}", flush=True)

@@ -1,0 +1,105 @@
+"""Stage 4: the UNet learns to take noise off the latents, the text encoder to guide it."""
+
+import random
+from collections.abc import Callable
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from ..captions import caption, noisy
+from ..export import new_scheduler, new_unet
+from ..spec import random_scene
+from .latents import Latents
+from .loop import Loop, Place, average
+from .text import POSITIONS
+
+EMPTY = 0.1  # share of captions left empty, for guidance
+DECAY = 0.9995
+
+
+def train_unet(
+    place: Place, data: list[Latents], tokenizer: CLIPTokenizer, encoder: CLIPTextModel, budget_seconds: float,
+    batch: int = 32, compiled: bool = True,
+) -> tuple[UNet2DConditionModel, CLIPTextModel]:  # fmt: skip
+    """v-prediction on `data` with captions told anew each time; returns the averaged weights."""
+    unet, kept = new_unet(), new_unet()
+    kept_encoder = CLIPTextModel(encoder.config)
+    kept.load_state_dict(unet.state_dict())
+    kept_encoder.load_state_dict(encoder.state_dict())
+    parts = {"unet": unet, "unet_kept": kept, "encoder": encoder, "encoder_kept": kept_encoder}
+    loop = Loop("unet", place, parts, budget_seconds)
+    for part in parts.values():
+        part.to(place.device)
+    unet.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        [{"params": unet.parameters(), "lr": 1e-3}, {"params": encoder.parameters(), "lr": 2e-4}],
+        betas=(0.9, 0.99), weight_decay=0.01, fused=True,
+    )  # fmt: skip
+    step = _Step(place, data, tokenizer, encoder, _forward(unet, compiled), batch, loop.step)
+
+    def after() -> None:
+        decay = min(DECAY, (1 + loop.step) / (10 + loop.step))
+        average(kept, unet, decay)
+        average(kept_encoder, encoder, decay)
+
+    loop.run(optimizer, step, after)
+    return kept, kept_encoder
+
+
+def _forward(unet: UNet2DConditionModel, compiled: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Compiled for the square bucket, which two of three batches have; each other shape would cost a minute."""
+    fast = torch.compile(unet) if compiled else unet
+
+    def forward(latents: Tensor, times: Tensor, text: Tensor) -> Tensor:
+        net = fast if latents.shape[-1] == latents.shape[-2] else unet
+        prediction: Tensor = net(latents, times, text).sample
+        return prediction
+
+    return forward
+
+
+class _Step:
+    def __init__(
+        self, place: Place, data: list[Latents], tokenizer: CLIPTokenizer, encoder: CLIPTextModel,
+        forward: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int, start: int,
+    ) -> None:  # fmt: skip
+        self.place, self.data, self.batch = place, data, batch
+        self.tokenizer, self.encoder, self.forward = tokenizer, encoder, forward
+        self.rng = random.Random(f"unet {start}")
+        self.shares = [len(bucket.seeds) for bucket in data]
+        self.signal = new_scheduler().alphas_cumprod.to(place.device)
+
+    def __call__(self) -> Tensor:
+        bucket = self.rng.choices(self.data, self.shares)[0]
+        chosen = self.rng.choices(range(len(bucket.seeds)), k=self.batch)
+        clean = bucket.values[chosen].float().to(self.place.device, memory_format=torch.channels_last)
+        tokens = self._tokens([bucket.seeds[i] for i in chosen]).to(self.place.device)
+        # one time in each of `batch` equal spans: less variance than independent times
+        times = ((torch.arange(self.batch) + torch.rand(self.batch)) * (1000 / self.batch)).long().clamp(max=999)
+        times = times.to(self.place.device)
+        signal = self.signal[times].view(-1, 1, 1, 1)
+        noise = torch.randn_like(clean)
+        with self.place.autocast:
+            text = self.encoder(tokens).last_hidden_state
+            guess = self.forward(signal.sqrt() * clean + (1 - signal).sqrt() * noise, times, text)
+        target = signal.sqrt() * noise - (1 - signal).sqrt() * clean
+        error = (guess.float() - target).square().mean((1, 2, 3))
+        return (error * weight(signal.flatten())).mean()
+
+    def _tokens(self, seeds: list[int]) -> Tensor:
+        texts = []
+        for seed in seeds:
+            told = noisy(caption(random_scene(seed), self.rng).text, self.rng)
+            texts.append("" if self.rng.random() < EMPTY else told)
+        tokens: Tensor = self.tokenizer(
+            texts, padding="max_length", max_length=POSITIONS, truncation=True, return_tensors="pt"
+        ).input_ids
+        return tokens
+
+
+def weight(signal: Tensor) -> Tensor:
+    """min(1, 6 / (snr + 1)) of the share of signal: v-prediction with min-SNR 6, arXiv 2303.09556."""
+    snr = signal / (1 - signal).clamp(min=1e-8)
+    return (6 / (snr + 1)).clamp(max=1)

@@ -1,0 +1,100 @@
+"""Stage 1: the VAE, on crops of rendered scenes."""
+
+import copy
+import itertools
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..networks import LATENT_LOGVAR, SmallVAE
+from .loop import Loop, Place, average
+from .pictures import SIDE, TRAIN_SEEDS, draw, in_parallel, random_bucket, to_tensor
+
+CROP = 128  # px
+NOISE = float(np.exp(LATENT_LOGVAR / 2))
+
+
+def train_vae(place: Place, budget_seconds: float, batch: int = 12) -> SmallVAE:
+    """Trains the encoder and decoder together and whitens the latents."""
+    vae, kept = SmallVAE(), SmallVAE()
+    loop = Loop("vae", place, {"live": vae, "kept": kept}, budget_seconds)
+    if loop.step == 0:
+        kept.load_state_dict(vae.state_dict())
+    for net in (vae, kept):
+        net.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    crops = crop_batches(place, batch, TRAIN_SEEDS + 10_000_000 + loop.step * batch)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+
+    def step() -> Tensor:
+        pictures = next(crops).to(place.device)
+        with place.autocast:
+            mean = vae.quant_conv(vae.encoder(pictures))
+            drawn = vae.decode(mean + NOISE * torch.randn_like(mean)).sample
+        return picture_loss(drawn.float(), pictures) + 2e-3 * mean.float().square().mean()
+
+    loop.run(optimizer, step, after=lambda: average(kept, vae, 0.995 if loop.step > 300 else 0.9))
+    crops.close()
+    return kept
+
+
+def train_decoder(place: Place, vae: SmallVAE, budget_seconds: float, batch: int = 12) -> None:
+    """The decoder alone, on latents with as much noise as sampling leaves; the latents stay as they are."""
+    kept = copy.deepcopy(vae)
+    parts = {"live": vae.decoder, "live_in": vae.post_quant_conv, "kept": kept.decoder, "kept_in": kept.post_quant_conv}
+    loop = Loop("decoder", place, parts, budget_seconds)
+    for net in (vae, kept):
+        net.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    crops = crop_batches(place, batch, TRAIN_SEEDS + 20_000_000 + loop.step * batch)
+    live = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
+    optimizer = torch.optim.AdamW(live, lr=7e-4, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+
+    def step() -> Tensor:
+        pictures = next(crops).to(place.device)
+        with place.autocast:
+            with torch.no_grad():
+                mean = vae.quant_conv(vae.encoder(pictures))
+            drawn = vae.decode(mean + NOISE * torch.randn_like(mean)).sample
+        return picture_loss(drawn.float(), pictures)
+
+    def after() -> None:
+        average(kept.decoder, vae.decoder, 0.995)
+        average(kept.post_quant_conv, vae.post_quant_conv, 0.995)
+
+    loop.run(optimizer, step, after)
+    crops.close()
+
+
+def picture_loss(drawn: Tensor, true: Tensor) -> Tensor:
+    """L1 of the pixels and of their differences to right, below and at half the size: keeps edges."""
+    loss = F.l1_loss(drawn, true) + 0.5 * F.mse_loss(drawn, true)
+    for size in (1, 2):
+        a, b = (drawn, true) if size == 1 else (F.avg_pool2d(drawn, size), F.avg_pool2d(true, size))
+        loss = loss + 0.5 * F.l1_loss(a.diff(dim=2), b.diff(dim=2)) + 0.5 * F.l1_loss(a.diff(dim=3), b.diff(dim=3))
+    return loss
+
+
+def crop_batches(place: Place, batch: int, first_seed: int) -> Iterator[Tensor]:
+    """Endless [2·batch,3,128,128]: two random crops of every scene."""
+    jobs = ((seed, *(SIDE * n for n in random_bucket(seed))) for seed in itertools.count(first_seed))
+    pictures = in_parallel(draw, jobs, place.workers)
+    rng = random.Random(first_seed)
+    while True:
+        group = [next(pictures) for _ in range(batch)]
+        yield to_tensor([_crop(p, rng) for p in group for _ in range(2)])
+
+
+def _crop(picture: np.ndarray, rng: random.Random) -> np.ndarray:
+    height, width, _ = picture.shape
+    top, left = rng.randrange(height - CROP + 1), rng.randrange(width - CROP + 1)
+    return picture[top : top + CROP, left : left + CROP]
+
+
+@torch.no_grad()
+def whiten(vae: SmallVAE, pictures: Tensor) -> None:
+    """Gives the latents of `pictures` [B,3,H,W] zero mean and unit variance per channel."""
+    mean = vae.quant_conv(vae.encoder(pictures))
+    vae.whiten(mean.mean((0, 2, 3)), (mean.var((0, 2, 3)) + NOISE**2).sqrt())

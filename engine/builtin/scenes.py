@@ -1,0 +1,51 @@
+"""Draws a Scene: flat, modern illustration, the same picture for the same seed at every size."""
+
+import random
+
+from PIL import Image
+
+from . import backdrops
+from .canvas import Canvas
+from .figures import DRAW
+from .objects import draw_objects
+from .spec import Scene
+
+# figure height as a share of the picture's, width as a share of the figure's height, where it stands
+_STANCE = {
+    "person": (0.72, 0.5, 0.965), "dog": (0.5, 1.3, 0.94), "cat": (0.55, 0.8, 0.94), "house": (0.56, 1.4, 0.88),
+    "tree": (0.74, 0.85, 0.92), "car": (0.34, 2.35, 0.92), "boat": (0.62, 1.15, 0.84),
+}  # fmt: skip
+
+
+def render(scene: Scene, width: int, height: int, supersample: int = 2) -> Image.Image:
+    """The scene as an RGB picture of exactly `width` × `height` px."""
+    canvas, rng = Canvas(width, height, supersample), random.Random(f"{scene.seed} layout")
+    if scene.objects:
+        draw_objects(canvas, scene, rng)
+        return canvas.finish()
+    backdrops.sky(canvas, scene, rng)
+    canvas.light = backdrops.LIGHTS[scene.time]
+    backdrops.background(canvas, scene, rng)
+    mist = backdrops.MIST[scene.time]
+    if scene.weather == "fog":
+        canvas.veil(0, 0.7, mist, 0.25, 0.75)
+    backdrops.ground(canvas, scene, rng)
+    if scene.weather == "fog":
+        canvas.veil(0, 0.6, mist, 0.2, 0.5)
+        canvas.veil(0.6, 1, mist, 0.7, 0.3)
+    if scene.subject != "none":
+        canvas.light = backdrops.SUBJECT_LIGHTS[scene.time]
+        _stand(canvas, scene, rng)
+    backdrops.weather(canvas, scene, rng)
+    return canvas.finish()
+
+
+def _stand(canvas: Canvas, scene: Scene, rng: random.Random) -> None:
+    tall, wide, y = _STANCE[scene.subject]
+    h = min(tall * rng.uniform(0.94, 1.04), 1.9 * canvas.side / wide)
+    room = max(0.0, canvas.side - h * wide / 2)
+    reach = 0.1 if scene.setting in ("lake", "road") and scene.subject != "boat" else 0.5
+    x = rng.uniform(-1, 1) * min(room, reach * canvas.side)
+    if scene.time == "night":
+        canvas.glow(x, y - h / 2, h * 0.8, (120, 150, 220), 0.35)
+    DRAW[scene.subject](canvas, x, y, h, scene, rng)

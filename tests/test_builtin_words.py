@@ -1,0 +1,97 @@
+"""The grammar, the scenes and the words of the built-in model; no torch."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+
+from engine.builtin import captions
+from engine.builtin.captions import caption, noisy
+from engine.builtin.scenes import render
+from engine.builtin.spec import SUBJECTS, VALUES, random_scene
+from engine.builtin.words import unknown_words, vocabulary
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_caption_tells_only_what_the_scene_shows(held_out):
+    for seed in range(2000):
+        scene = random_scene(seed)
+        told = caption(scene, random.Random(seed), held_out)
+        assert told.named.items() <= scene.attributes().items(), told
+
+
+def test_a_caption_says_every_attribute_that_it_claims_to_tell():
+    wordings = captions.NOUN | captions.SPOT | captions.FAR | {"red": captions.COLOUR["red"]}
+    for seed in range(1000):
+        told = caption(random_scene(seed), random.Random(seed))
+        for name in {"subject", "background"} & told.named.keys():
+            value = told.named[name]
+            who = [*captions.NOUN["man"], *captions.NOUN["woman"]] if value == "person" else []
+            adjective = [captions.FAR_ADJECTIVE.get(value, value)]
+            assert any(words in told.text for words in [*wordings[value], *who, *adjective]), told
+
+
+def test_two_tellings_of_a_scene_differ():
+    texts = {caption(random_scene(3), random.Random(i)).text for i in range(20)}
+    assert len(texts) > 10
+
+
+def test_held_out_phrasings_are_not_the_trained_ones():
+    assert not set(captions._HELD_OUT) & set(captions._ORDERS)
+
+
+def test_every_attribute_value_is_drawn_by_some_seed():
+    seen = {(name, value) for seed in range(4000) for name, value in random_scene(seed).attributes().items()}
+    wanted = {(name, value) for name, values in VALUES.items() if name not in ("colour",) for value in values}
+    assert wanted <= seen
+
+
+@pytest.mark.parametrize("size", [(256, 256), (448, 144), (144, 448)])
+def test_a_seed_always_draws_the_same_picture_of_the_asked_size(size):
+    for seed in range(12):
+        picture = render(random_scene(seed), *size)
+        assert picture.size == size
+        assert picture.tobytes() == render(random_scene(seed), *size).tobytes()
+
+
+def test_every_subject_is_drawn_at_every_shape_without_error():
+    drawn = set()
+    for seed in range(300):
+        scene = random_scene(seed)
+        drawn.add(scene.subject)
+        render(scene, 48 + 16 * (seed % 9), 64, supersample=1)
+    assert set(SUBJECTS) <= drawn
+
+
+def test_the_vocabulary_holds_every_word_of_the_grammar():
+    for seed in range(3000):
+        for held_out in (False, True):
+            assert unknown_words(caption(random_scene(seed), random.Random(seed), held_out).text) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "unknown"),
+    [
+        ("A person standing on road wearing jacket with Mountain in background and its raining", []),
+        ("a red car on a mountain road", []),
+        ("night city, snow, man in a blue jacket", []),
+        ("two Dogs in the hills", []),
+        ("a Giraffe and another giraffe, 4k", ["Giraffe", "another"]),
+        ("", []),
+        ("🙂 123 --", []),
+    ],
+)
+def test_unknown_words_are_named_as_typed_and_once(prompt, unknown):
+    assert unknown_words(prompt) == unknown
+
+
+def test_noise_leaves_most_captions_alone():
+    same = sum(noisy("a red car on a road", random.Random(i)) == "a red car on a road" for i in range(400))
+    assert 200 < same < 340
+
+
+def test_unknown_words_needs_neither_torch_nor_pillow():
+    code = "import sys, engine.builtin.words; sys.exit(bool({'torch', 'PIL', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert "jacket" in vocabulary()
