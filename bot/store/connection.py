@@ -48,12 +48,16 @@ class Database(aiosqlite.Connection):
 
         It ends even if the caller is cancelled. Raises Unavailable when the disk or a lock forbids it.
         """
-        return await asyncio.shield(self._execute(_whole, self._conn, transaction))  # type: ignore[no-untyped-call]
+        return await asyncio.shield(self._execute(_whole, self._conn, "IMMEDIATE", transaction))  # type: ignore[no-untyped-call]
+
+    async def read(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
+        """The same for what only reads: it needs no lock, and works on a full disk."""
+        return await asyncio.shield(self._execute(_whole, self._conn, "DEFERRED", question))  # type: ignore[no-untyped-call]
 
 
-def _whole(conn: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
+def _whole(conn: sqlite3.Connection, kind: str, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
     try:
-        conn.execute("BEGIN IMMEDIATE")
+        conn.execute(f"BEGIN {kind}")
         result = transaction(conn)
         conn.execute("COMMIT")
         return result

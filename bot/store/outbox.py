@@ -28,8 +28,8 @@ def due(conn: sqlite3.Connection, now_ms: int, limit: int) -> list[Parcel]:
     return [Parcel(row["id"], job, row["attempts"], row["since_ms"]) for row, job in parcels if job]
 
 
-def next_due_ms(conn: sqlite3.Connection) -> int | None:
-    (next_ms,) = conn.execute("SELECT min(next_ms) FROM outbox").fetchone()
+def next_due_ms(conn: sqlite3.Connection, now_ms: int) -> int | None:
+    (next_ms,) = conn.execute("SELECT min(next_ms) FROM outbox WHERE next_ms > ?", (now_ms,)).fetchone()
     return next_ms  # type: ignore[no-any-return]
 
 

@@ -55,7 +55,7 @@ class Store:
         )
 
     async def account(self, person: Person, now_ms: int) -> Account:
-        return await self._database.run(lambda conn: ledger.account(conn, person=person.id, now_ms=now_ms))
+        return await self._database.read(lambda conn: ledger.account(conn, person=person.id, now_ms=now_ms))
 
     async def grant(self, person: Person, units: int, *, ends_ms: int, reason: str, now_ms: int) -> None:
         await self._database.run(
@@ -65,7 +65,7 @@ class Store:
         )
 
     async def ledger_problems(self) -> list[str]:
-        return await self._database.run(ledger.problems)
+        return await self._database.read(ledger.problems)
 
     async def submit(
         self,
@@ -113,26 +113,26 @@ class Store:
         await self._database.run(transaction)
 
     async def job(self, job_id: str) -> Job | None:
-        return await self._database.run(lambda conn: jobs.read(conn, job_id))
+        return await self._database.read(lambda conn: jobs.read(conn, job_id))
 
     async def history(self, person: Person, limit: int) -> list[Job]:
         """The person's last jobs, newest first."""
-        return await self._database.run(lambda conn: jobs.select(conn, "person_id = ?", (person.id,), newest=limit))
+        return await self._database.read(lambda conn: jobs.select(conn, "person_id = ?", (person.id,), newest=limit))
 
     async def thread(self, job_id: str) -> list[Job]:
         """The job's first ancestor and all that came of it, oldest first."""
         same_root = "root_id = (SELECT root_id FROM jobs WHERE id = ?)"
-        return await self._database.run(lambda conn: jobs.select(conn, same_root, (job_id,)))
+        return await self._database.read(lambda conn: jobs.select(conn, same_root, (job_id,)))
 
     async def unfinished(self) -> list[Job]:
         """Every job that waits or runs, in the order of acceptance."""
-        return await self._database.run(
+        return await self._database.read(
             lambda conn: jobs.select(conn, "status IN ('received', 'queued', 'running')", ())
         )
 
     async def drawn_lately(self, limit: int = 50) -> list[Job]:
         """The last jobs whose device time is known, newest first."""
-        return await self._database.run(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=limit))
+        return await self._database.read(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=limit))
 
     async def resume(self, now_ms: int) -> list[Pending]:
         """Queue again what ran when the last process ended; all that is queued, in the order of acceptance."""
@@ -193,13 +193,17 @@ class Store:
         return await self._database.run(transaction)
 
     async def due(self, now_ms: int, limit: int) -> list[Parcel]:
-        return await self._database.run(lambda conn: outbox.due(conn, now_ms, limit))
+        return await self._database.read(lambda conn: outbox.due(conn, now_ms, limit))
 
-    async def next_due_ms(self) -> int | None:
-        return await self._database.run(outbox.next_due_ms)
+    async def next_due_ms(self, now_ms: int) -> int | None:
+        """When the first parcel after now is due."""
+        return await self._database.read(lambda conn: outbox.next_due_ms(conn, now_ms))
 
     async def delivered(self, parcel: Parcel, now_ms: int) -> None:
-        """The job's images are where the person sees them: each is charged, the rest released."""
+        """The job's images are where the person sees them: each is charged, the rest released.
+
+        Of a job that failed or was cancelled, its end has been shown: there is nothing to settle.
+        """
         await self._settle(parcel, Status.DELIVERED, now_ms)
 
     async def undeliverable(self, parcel: Parcel, detail: str, now_ms: int) -> None:

@@ -1,0 +1,120 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bot.adapter import Undeliverable
+from bot.delivery import Delivery
+from bot.feed import Feed
+from bot.jobs import Image, Place
+from tests.conftest import NO_LIMITS, wanted
+
+PLACE = Place("stand-in")
+
+
+class StandIn:
+    """A platform that fails as often as it is told to."""
+
+    platform = "stand-in"
+
+    def __init__(self, *errors: Exception):
+        self.errors, self.delivered, self.shown = list(errors), [], []
+
+    async def deliver(self, job):
+        if self.errors:
+            raise self.errors.pop(0)
+        self.delivered.append(job.id)
+
+    async def show(self, job, live):
+        self.shown.append((job.id, job.status))
+
+
+@asynccontextmanager
+async def delivering(store, feed, adapter, clock):
+    delivery = Delivery(store, feed, {adapter.platform: adapter}, now_ms=clock, pause_ms=lambda attempts: 0)
+    running = asyncio.create_task(delivery.run())
+    yield delivery
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+def feed():
+    return Feed()
+
+
+@pytest.fixture
+async def job(store, ada, clock, draw):
+    """Drawn, and not yet shown."""
+    [job] = await store.submit(ada, PLACE, [wanted(draw, units=2)], key="key", limits=NO_LIMITS, now_ms=clock())
+    await store.started(job.id, clock())
+    await store.image_done(job.id, Image(0, 7, "done", "/spool/0.png", "ab", 64, 64))
+    await store.rendered(job.id, gpu_seconds=1.0, engine="1 cpu", now_ms=clock())
+    return job
+
+
+async def ended(store, feed, job_id):
+    with feed.watch() as changes:
+        if not (job := await store.job(job_id)).status.is_over:
+            async for _ in changes:
+                if (job := await store.job(job_id)).status.is_over:
+                    break
+    return job.status
+
+
+async def test_what_was_drawn_before_the_start_is_shown_and_charged(store, feed, ada, job, clock):
+    adapter = StandIn()
+    async with delivering(store, feed, adapter, clock):
+        assert await ended(store, feed, job.id) == "delivered"
+    assert (adapter.delivered, (await store.account(ada, clock())).charged) == ([job.id], 2)
+
+
+async def test_a_platform_that_fails_is_tried_again_and_charged_once(store, feed, ada, job, clock):
+    adapter = StandIn(ConnectionError("reset"), TimeoutError())
+    async with delivering(store, feed, adapter, clock):
+        assert await ended(store, feed, job.id) == "delivered"
+    assert (adapter.delivered, (await store.account(ada, clock())).charged) == ([job.id], 2)
+
+
+@pytest.mark.parametrize("errors", [[Undeliverable("no such channel")], [ConnectionError("down")] * 2])
+async def test_what_cannot_be_shown_is_released(store, feed, ada, job, clock, errors):
+    if len(errors) > 1:
+        clock.pass_seconds(25 * 3600)
+    async with delivering(store, feed, StandIn(*errors), clock):
+        assert await ended(store, feed, job.id) == "undeliverable"
+    assert (await store.account(ada, clock())).charged == 0
+    assert await store.ledger_problems() == []
+
+
+async def test_a_failure_is_shown_as_one(store, feed, ada, clock, draw):
+    [job] = await store.submit(ada, PLACE, [wanted(draw)], key="key", limits=NO_LIMITS, now_ms=clock())
+    await store.failed(job.id, "out_of_memory", "", clock())
+    adapter = StandIn()
+    with feed.watch() as changes:
+        async with delivering(store, feed, adapter, clock):
+            await anext(changes)
+    assert adapter.shown == [(job.id, "failed")]
+    assert await store.due(clock(), 10) == []
+
+
+async def test_one_slow_message_does_not_hold_up_another(store, feed, ada, job, clock, draw):
+    reached, free = asyncio.Event(), asyncio.Event()
+
+    class Slow(StandIn):
+        async def deliver(self, job):
+            if not reached.is_set():
+                reached.set()
+                await free.wait()
+            await super().deliver(job)
+
+    adapter = Slow()
+    async with delivering(store, feed, adapter, clock) as delivery:
+        await reached.wait()
+        [other] = await store.submit(ada, PLACE, [wanted(draw)], key="other", limits=NO_LIMITS, now_ms=clock())
+        await store.started(other.id, clock())
+        await store.rendered(other.id, gpu_seconds=1.0, engine="1 cpu", now_ms=clock())
+        delivery.wake()
+        assert await ended(store, feed, other.id) == "delivered"
+        assert adapter.delivered == [other.id]
+        free.set()
+        assert await ended(store, feed, job.id) == "delivered"
