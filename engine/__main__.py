@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import os
 import secrets
 import sys
@@ -11,8 +12,8 @@ from math import ceil
 from pathlib import Path
 
 from engine import VERSION
-from engine.catalogue import Model, read_catalogue
-from engine.client import Died, LocalEngine
+from engine.catalogue import read_catalogue
+from engine.client import Died, Kind, LocalEngine
 from engine.drawing import Drawn, NotDrawn, draw
 from engine.protocol import MAX_SEED, SCHEDULERS, Draw, Event, Progress, Ready
 from engine.sizes import base_size, final_size, is_allowed
@@ -25,6 +26,7 @@ def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
     request = _request(arguments, parser)
+    logging.getLogger("engine").setLevel(logging.CRITICAL)  # what went wrong is told in one sentence
     started = time.monotonic()
     try:
         drawn = asyncio.run(draw(_engine(), [request], arguments.out, _Watch(quiet=arguments.json)))
@@ -105,7 +107,7 @@ def _readable(text: str) -> str:
 
 
 def _engine() -> LocalEngine:
-    kind = "fake" if os.environ.get("LIMNER_ENGINE") == "fake" else "torch"
+    kind: Kind = "fake" if os.environ.get("LIMNER_ENGINE") == "fake" else "torch"
     return LocalEngine(kind, models_dir=Path(os.environ.get("LIMNER_DATA", "data")) / "models")
 
 
