@@ -33,8 +33,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     upscaler_folder: str | None = None
     knows_words: bool = False  # it has a closed vocabulary: words outside it are named before it draws
 
+    def beside(self, models_dir: Path) -> Path:
+        """What its folders are relative to."""
+        return PACKAGE_DIR if self.packaged else models_dir
+
     def path(self, models_dir: Path) -> Path:
-        return (PACKAGE_DIR if self.packaged else models_dir) / self.folder
+        return self.beside(models_dir) / self.folder
 
     def is_here(self, models_dir: Path) -> bool:
         return (self.path(models_dir) / "model_index.json").is_file()

@@ -6,14 +6,14 @@ import socket
 import threading
 
 from engine.frames import LENGTH_BYTES, BadFrame, body_length, pack, unpack_command
-from engine.protocol import Command, Event
+from engine.protocol import Event
 
 
 class Channel:
     def __init__(self, stream: socket.socket):
         self._stream = stream
         self._sending = threading.Lock()
-        self.commands: queue.Queue[Command] = queue.Queue()
+        self.commands: queue.Queue[object] = queue.Queue()  # the drawing side puts its own messages in too
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def send(self, event: Event) -> None:

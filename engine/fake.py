@@ -29,7 +29,6 @@ from engine.protocol import (
     MAX_SEED,
     Cancel,
     Cancelled,
-    Command,
     Done,
     Draw,
     Failed,
@@ -77,7 +76,7 @@ class FakeEngine:
         except queue.Empty:
             return
 
-    def _apply(self, command: Command) -> None:
+    def _apply(self, command: object) -> None:
         match command:
             case Generate():
                 self._waiting.append(command)

@@ -1,0 +1,117 @@
+"""One image of a job on its way from noise to files, and the job it belongs to."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine import encode
+from engine.catalogue import Model
+from engine.families import Denoising
+from engine.protocol import MAX_SEED, Draw, Generate, ImageDone, Request, Stage
+from engine.sizes import Size, base_size
+from engine.ticks import Running
+
+
+@dataclass(eq=False, slots=True)
+class Working:
+    """A job that the engine has taken."""
+
+    command: Generate
+    model: Model
+    left: int  # images whose files are not yet written
+    stage: Stage = "loading"
+    steps_done: int = 0  # of all its images together
+    steps: int = 0
+    tiles_done: int = 0
+    tiles: int = 0
+    gpu_seconds: float = 0.0
+    told_at: float = 0.0
+
+    @property
+    def id(self) -> str:
+        return self.command.job_id
+
+    @property
+    def draw(self) -> Draw:
+        request = self.command.request
+        return request if isinstance(request, Draw) else request.of
+
+
+@dataclass(eq=False, slots=True)
+class Picture:
+    job: Working
+    index: int
+    base: Size
+    denoising: Denoising | None = None  # None for an image that is only enlarged
+    frames: list[encode.Pixels] = field(default_factory=list)  # of the film strip, [h, w, 3]
+    previewed_at: float = field(default_factory=time.monotonic)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def request(self) -> Request:
+        return self.job.command.request
+
+    @property
+    def seed(self) -> int:
+        return (self.job.draw.seed + self.index) & MAX_SEED
+
+    def spent(self, what: str, seconds: float) -> None:
+        self.seconds[what] = self.seconds.get(what, 0.0) + seconds
+
+    def on_device(self, what: str, seconds: float) -> None:
+        self.spent(what, seconds)
+        self.job.gpu_seconds += seconds
+
+    def running(self) -> Running:
+        """How the tick loop's fair order sees it."""
+        assert self.denoising
+        guided, command = self.denoising.is_guided, self.job.command
+        return Running(
+            image_id=id(self),
+            owner=command.owner,
+            weight=command.weight,
+            group=(self.job.model.name, self.base, guided),
+            cost=self.base.width * self.base.height * (2.0 if guided else 1.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A picture's files are on disk, or could not be put there."""
+
+    picture: Picture
+    event: ImageDone | None
+    error: str = ""
+
+
+def base_of(request: Request, model: Model) -> Size:
+    """The size at which the request is denoised: a draft's own, else what the final size grows from."""
+    if isinstance(request, Draw) and request.quality == "draft":
+        return Size(request.width, request.height)
+    return base_size(request.width / request.height, model.native_px, model.multiple)
+
+
+def write(picture: Picture, pixels: encode.Pixels, model_hash: str) -> Written:
+    """Put the original, the message's JPEG and the film strip into the job's spool directory."""
+    started = time.monotonic()
+    request, spool, index = picture.request, Path(picture.job.command.spool_dir), picture.index
+    fitted = encode.fit(pixels, request.width, request.height)
+    text = encode.provenance(request, picture.seed, model_hash)
+    path = spool / f"{index}.png"
+    try:
+        encode.write_file(spool / f"{index}.jpg", encode.jpeg(fitted, text))
+        encode.write_file(spool / f"{index}.strip.jpg", encode.film_strip(picture.frames))
+        sha256 = encode.write_file(path, encode.png(fitted, text))
+    except OSError as error:
+        return Written(picture, None, f"{spool}: {error.strerror}")
+    picture.spent("write", time.monotonic() - started)
+    event = ImageDone(
+        job_id=picture.job.id,
+        index=index,
+        seed=picture.seed,
+        path=str(path),
+        sha256=sha256,
+        width=request.width,
+        height=request.height,
+    )
+    return Written(picture, event)
