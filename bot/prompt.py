@@ -146,6 +146,14 @@ def full_size_of(draw: Draw, models: Catalogue) -> Size:
     return final_size(_ratio_of(draw, models))
 
 
+def draft_of(draw: Draw, models: Catalogue) -> Draw:
+    """The same picture as a draft: half the steps, base size. A draft is its own."""
+    if draw.quality == "draft":
+        return draw
+    size = _size(_ratio_of(draw, models), "draft", models[draw.model])
+    return replace(draw, quality="draft", steps=ceil(draw.steps / 2), width=size.width, height=size.height)
+
+
 def default_steps(model: Model, quality: Quality) -> int:
     return model.steps if quality == "full" else ceil(model.steps / 2)
 
