@@ -1,0 +1,74 @@
+"""The text form of the commands, for the local page and for Slack. Pure."""
+
+from dataclasses import dataclass
+
+from bot import flags
+from bot.errors import BadOption
+from engine.protocol import MAX_SEED
+
+
+@dataclass(frozen=True, slots=True)
+class Imagine:
+    text: str  # for prompt.parse
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    verb: str  # a key of ASKS
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    usage: str
+    meaning: str
+    fewest: int = 0  # arguments
+    most: int = 0
+
+
+ASKS = {
+    "quota": Form("quota", "what you have left today"),
+    "queue": Form("queue", "what waits, yours in detail"),
+    "history": Form("history", "your last pictures"),
+    "show": Form("show JOB", "a job once more", 1, 1),
+    "cancel": Form("cancel [JOB]", "stop a job, or your newest", 0, 1),
+    "reroll": Form("reroll JOB [seed]", "draw it again with another seed", 1, 2),
+    "models": Form("models", "what can draw here"),
+    "help": Form("help", "every command and flag"),
+}
+_COMMANDS = ("/imagine", "/limner")
+
+
+def read_command(text: str) -> Imagine | Ask:
+    """What was typed: `/imagine …`, `/limner …`, or a bare sentence, which is a prompt.
+
+    Raises BadOption, naming the nearest command, if there is no such one or its arguments do not fit.
+    """
+    if not text.lstrip().startswith("/"):
+        return Imagine(text)
+    command, *rest = text.split(maxsplit=1)
+    if command.lower() == "/imagine":
+        return Imagine(*rest or [""])
+    if command.lower() == "/limner":
+        return _ask("".join(rest).split())
+    raise _unknown(command, _COMMANDS)
+
+
+def _ask(words: list[str]) -> Ask:
+    verb, *args = words or ["help"]
+    form = ASKS.get(verb.lower())
+    if form is None:
+        nearest = flags.nearest(verb, tuple(ASKS))
+        known = " ".join(ASKS)
+        raise BadOption(f"/limner {verb}", "unknown", nearest=nearest and f"/limner {nearest}", allowed=known)
+    if len(args) < form.fewest:
+        raise BadOption(f"/limner {verb}", "needs a job", allowed=f"/limner {form.usage}, with an id like k7q2")
+    if len(args) > form.most:
+        raise BadOption(f"/limner {' '.join(words)}", "has words too many", allowed=f"/limner {form.usage}")
+    if len(args) == 2:
+        flags.whole("seed", args[1], 0, MAX_SEED)
+    return Ask(verb.lower(), tuple(arg.strip("`#").lower() for arg in args))
+
+
+def _unknown(command: str, known: tuple[str, ...]) -> BadOption:
+    return BadOption(command, "unknown", nearest=flags.nearest(command, known), allowed=" ".join(known))
