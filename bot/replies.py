@@ -1,0 +1,101 @@
+"""What people read when they ask: info, quota, queue, history, models, help. Plain text, a fact a line."""
+
+from collections.abc import Mapping
+from math import ceil
+
+from bot.commands import ASKS
+from bot.jobs import Job
+from bot.phrases import When, clip, counted, duration, units
+from bot.quota import bar
+from bot.views import Info, QueueView, QuotaView
+from bot.wording import LINEAGE, status_line, title
+from engine.catalogue import Catalogue
+
+FLAG_HELP: Mapping[str, str] = {
+    "--ar W:H": "shape, from 1:3 to 3:1",
+    "--n 1-4": "how many, each with its own seed",
+    "--seed N": "the same seed draws the same picture",
+    "--no words": "what it must not show",
+    "--quality draft": "half the steps, small, half the price",
+    "--steps N": "denoising steps",
+    "--guidance N": "how closely it follows the prompt",
+    "--scheduler name": "ddim, euler, euler_a, dpmpp_2m",
+    "--model name": "what draws it",
+    "--style name": "the operator's presets",
+    "--strength 0-1": "how much of a given picture changes",
+    "--private": "only for you",
+}
+
+
+def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
+    """Everything about one image, as labels and values."""
+    job, draw = view.job, view.draw
+    size = (view.image.width, view.image.height) if view.image else (draw.width, draw.height)
+    rows = {
+        "Job": f"`{job.id}`" + (f" image {view.image.index + 1}" if view.image else ""),
+        "Came from": f"{LINEAGE.get(job.lineage.verb, 'from')} {job.lineage.job_id}" if job.lineage else "",
+        "Prompt": draw.prompt or "none: a scene of its own",
+        "Without": draw.negative_prompt or "",
+        "Seed": str(draw.seed),
+        "Model": " · ".join(part for part in (view.model_title or draw.model, view.licence) if part),
+        "Steps": f"{draw.steps} · guidance {draw.guidance_scale:g} · {draw.scheduler}",
+        "Size": f"{size[0]}×{size[1]} · {draw.quality}",
+        "Strength": f"{draw.strength:g} over another image" if draw.init_image and draw.strength is not None else "",
+        "Asked": when(job.created_ms),
+        "Took": duration(view.seconds) if view.seconds is not None else "",
+        "Units": units(job.units),
+        "Engine": view.engine or "",
+        "Again": f"`{view.command}`",
+        "Same picture again": _repeats(view),
+    }
+    return tuple((label, value) for label, value in rows.items() if value)
+
+
+def _repeats(view: Info) -> str:
+    if view.is_repeatable:
+        return "yes, with this command"
+    if view.draw.init_image:
+        return "not from a command: it was drawn over another image"
+    if view.engine is None or view.engine_now is None:
+        return "not known until an engine has drawn it and runs"
+    return f"nearly: the engine was {view.engine} and is {view.engine_now}"
+
+
+def quota(view: QuotaView, when: When) -> str:
+    """The rolling day with its bar, the last charges, the grants."""
+    head = f"Today {view.used} / {view.allowance} units {bar(view.used, view.allowance)}"
+    facts = [head if view.is_limited else f"Today {units(view.used)}, counted but not limited for you"]
+    if view.reserved:
+        facts.append(f"{view.reserved} reserved")
+    if view.is_limited and view.next_free_ms:
+        facts.append(f"next free {when(view.next_free_ms)}")
+    charges = [f"`{charge.job_id}` {units(charge.units)}, {when(charge.at_ms)}" for charge in view.charges]
+    grants = [f"+{units(grant.units)}, ends {when(grant.ends_ms)}" for grant in view.grants]
+    return "\n".join([" · ".join(facts), *charges, *grants])
+
+
+def queue(view: QueueView, when: When) -> str:
+    own = [f"`{job.id}` {clip(title(job), 60)} — {status_line(job, live, when)}" for job, live in view.own]
+    others = f"{counted(view.others, 'job')} of other people" if view.others else ""
+    work = f"about {duration(view.wait_seconds)} of work" if view.wait_seconds else ""
+    rest = " · ".join(part for part in (others, work) if part)
+    return "\n".join([*own, *([rest] if rest else [])]) or "Nothing waits."
+
+
+def history(jobs: list[Job], when: When) -> str:
+    lines = [f"`{job.id}` {clip(title(job), 60)} — {job.status}, {when(job.created_ms)}" for job in jobs]
+    return "\n".join(lines) or "No pictures yet. Type `/imagine a red car on a mountain road`."
+
+
+def models(catalogue: Catalogue) -> str:
+    return "\n".join(
+        f"`{model.name}` {model.title} · {model.steps} steps · from {units(ceil(model.weight))} · {model.licence}"
+        for model in catalogue.values()
+    )
+
+
+def help_text() -> str:
+    asks = [f"`/limner {form.usage}` {form.meaning}" for form in ASKS.values()]
+    options = [f"`{flag}` {meaning}" for flag, meaning in FLAG_HELP.items()]
+    first = ["`/imagine a red car on a mountain road --ar 16:9`", "`{red, blue}` makes one job of each, at most 8."]
+    return "\n".join([*first, *options, *asks])

@@ -1,0 +1,291 @@
+"""The sentences of a job's life, of refusals and of failures. Plain text; what is typed stands in backticks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.errors import (
+    BadOption,
+    BadPrompt,
+    Gone,
+    NotAllowed,
+    QueueFull,
+    QuotaExceeded,
+    Refused,
+    Unavailable,
+    Unknown,
+)
+from bot.feed import Live
+from bot.jobs import Image, Job, Status
+from bot.phrases import When, begun, clip, code, counted, duration, units, utc
+from bot.prompt import MAX_PROMPT
+from bot.quota import bar
+from engine.protocol import MAX_SEED, Draw, FailureKind
+
+LABELS: Mapping[str, str] = {
+    "reroll": "Re-roll",
+    "remix": "Remix",
+    "vary": "Vary",
+    "vary_slightly": "Vary slightly",
+    "four_more": "Four more seeds",
+    "full_size": "Full size",
+    "again": "Run again",
+    "cancel": "Cancel",
+    "info": "Info",
+    "how": "How it was made",
+    "original": "Original file",
+    "delete": "Delete",
+}
+LINEAGE: Mapping[str, str] = {
+    "reroll": "re-roll of",
+    "remix": "remix of",
+    "vary": "variation of",
+    "vary_slightly": "slight variation of",
+    "four_more": "four more of",
+    "full_size": "full size of",
+    "again": "again from the recipe of",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A button: `verb` is pressed on the job, with `command` as its text; without a verb, `command` is typed."""
+
+    label: str
+    verb: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    title: str
+    body: str = ""
+    actions: tuple[Action, ...] = ()
+
+
+def drawn(job: Job) -> Draw:
+    return job.request if isinstance(job.request, Draw) else job.request.of
+
+
+def title(job: Job) -> str:
+    """The prompt as messages show it."""
+    return clip(drawn(job).prompt) or "a scene of its own"
+
+
+def alt_text(job: Job) -> str:
+    return drawn(job).prompt or "a scene of its own"
+
+
+def file_name(job_id: str, index: int, suffix: str) -> str:
+    """Never made from a prompt."""
+    return f"limner-{job_id}-{index}.{suffix}"
+
+
+def refusal(error: Refused, when: When = utc) -> Sentence:
+    """What was refused, why, and what to do; nothing was written or charged."""
+    match error:
+        case BadPrompt():
+            return _bad_prompt(error)
+        case BadOption():
+            return _bad_option(error)
+        case QuotaExceeded():
+            return _over_quota(error, when)
+        case QueueFull():
+            return _queue_full(error)
+        case NotAllowed():
+            return Sentence(f"Only its owner or a moderator can {error.action} this")
+        case Unknown():
+            what = f"There is no {code(error.name)} here" if error.name else "That is not here"
+            return Sentence(what, "It may have been deleted.", (Action("Show my pictures", command="/limner history"),))
+        case Gone():
+            again = Action("Run again from its recipe", verb="again")
+            return Sentence("That image is no longer stored", "Its recipe is kept.", (again,))
+        case Unavailable():
+            return Sentence("Nothing can be accepted right now", f"{begun(error.reason)}. Nothing was charged.")
+    return Sentence("That can't be done", f"{begun(str(error))}. Nothing was charged.")
+
+
+def failure(kind: FailureKind, paid: int, *, longest_px: int = 2048, reference: str = "") -> Sentence:
+    """Why an accepted job was lost. `paid` units went back; `reference` stands in the log."""
+    back = f"{units(paid)} returned" if paid else "nothing was charged"
+    body = f"{begun(back)} · ref {reference}" if reference else f"{begun(back)}."
+    return Sentence(_FAILURES[kind].format(longest_px=longest_px), body, _after_failure(kind))
+
+
+_FAILURES: Mapping[FailureKind, str] = {
+    "out_of_memory": "Not enough GPU memory for {longest_px} px",
+    "timed_out": "Stopped: it took too long",
+    "unsafe": "Image withheld by the safety check",
+    "bad_model": "The model's files are missing or damaged; tell the operator",
+    "bad_request": "The engine can't draw this; change a value and try again",
+    "internal": "Something broke while drawing",
+}
+
+
+def _after_failure(kind: FailureKind) -> tuple[Action, ...]:
+    if kind in ("out_of_memory", "timed_out"):
+        return (Action("Try as draft", verb="remix", command="--quality draft"),)
+    return (Action(LABELS["again"], verb="again"),) if kind == "internal" else ()
+
+
+def actions(job: Job) -> tuple[Action, ...]:
+    """The first row of buttons under a job."""
+    match job.status:
+        case Status.DELIVERED:
+            verbs = ["reroll", "remix", "vary"] + ["full_size"] * (drawn(job).quality == "draft" and _is_draw(job))
+        case Status.CANCELLED | Status.UNDELIVERABLE:
+            verbs = ["again"]
+        case Status.FAILED:
+            return _after_failure(job.failure or "internal")
+        case Status.RENDERED:
+            verbs = []
+        case _:
+            verbs = ["cancel"]
+    return tuple(Action(LABELS[verb], verb=verb) for verb in verbs)
+
+
+def status_line(job: Job, live: Live | None, when: When, *, restarted: bool = False) -> str:
+    """Where a job stands, as it follows "**prompt** — @you · "."""
+    match job.status:
+        case Status.DELIVERED:
+            return _done(job)
+        case Status.CANCELLED:
+            return f"cancelled, {units(job.units)} returned"
+        case Status.FAILED:
+            sentence = failure(
+                job.failure or "internal", job.units, longest_px=max(drawn(job).width, drawn(job).height)
+            )
+            return f"{begun(sentence.title, small=True)}, {units(job.units)} returned"
+        case Status.UNDELIVERABLE:
+            return f"could not be shown here, {units(job.units)} returned; `/limner show {job.id}`"
+        case Status.RENDERED:
+            return "sending"
+    return _restarted(live) if restarted else _waiting(live, when)
+
+
+def _restarted(live: Live | None) -> str:
+    place = f", #{live.position}" if live and live.position else ""
+    return f"the bot restarted; your job is kept{place}"
+
+
+def _waiting(live: Live | None, when: When) -> str:
+    if live is None or live.stage == "queued":
+        place = f" #{live.position}" if live and live.position else ""
+        starts = f", starts {when(live.starts_at_ms)}" if live and live.starts_at_ms else ""
+        return f"queued{place}{starts}"
+    done = f" · done {when(live.done_at_ms)}" if live.done_at_ms else ""
+    match live.stage:
+        case "loading":
+            return f"loading model (first use){done}"
+        case "drawing":
+            return f"{live.percent} % {bar(live.percent, 100)}{done}"
+        case "enlarging":
+            return f"enlarging to 2048{done}"
+    return "sending"
+
+
+def _done(job: Job) -> str:
+    draw = drawn(job)
+    shown = [image for image in job.images if image.status != "withheld"]
+    width, height = (shown[0].width, shown[0].height) if shown else (draw.width, draw.height)
+    facts = [f"`{job.id}`", _seeds(shown) or f"seed {draw.seed}", draw.model, f"{width}×{height}"]
+    if job.started_ms and job.finished_ms:
+        facts.append(duration((job.finished_ms - job.started_ms) / 1000))
+    if withheld := len(job.images) - len(shown):
+        facts.append(f"{withheld} withheld by the safety check")
+    return " · ".join([*facts, units(job.units * len(shown) // max(1, len(job.images)))])
+
+
+def _seeds(images: list[Image]) -> str:
+    seeds = [image.seed for image in images]
+    if len(seeds) > 1 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"seeds {seeds[0]}–{seeds[-1]}"
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" if seeds else ""
+
+
+def lineage_line(job: Job, parent: Job) -> str:
+    """What changed: `re-roll of k7q2 · seed 4182 → 9031`; empty for a job that came of none."""
+    if job.lineage is None:
+        return ""
+    index = f" #{job.lineage.index + 1}" if drawn(parent).count > 1 else ""
+    before = (drawn(parent).seed + job.lineage.index) % (MAX_SEED + 1)
+    head = f"{LINEAGE.get(job.lineage.verb, 'from')} {parent.id}{index}"
+    if not _is_draw(job):
+        return f"{head} · seed kept"
+    now = drawn(job)
+    seed = "seed kept" if now.seed == before else f"seed {before} → {now.seed}"
+    return " · ".join([head, *_differences(drawn(parent), now), seed])
+
+
+def _differences(before: Draw, now: Draw) -> list[str]:
+    found = []
+    if now.prompt != before.prompt:
+        added = now.prompt.removeprefix(f"{before.prompt}, ")
+        found.append(f'{"+" * (added != now.prompt)}"{clip(added, 80)}"')
+    if now.negative_prompt != before.negative_prompt:
+        found.append(f'without "{clip(now.negative_prompt, 80)}"' if now.negative_prompt else "nothing kept out")
+    if now.quality != before.quality:
+        found.append(now.quality)
+    elif (now.width, now.height) != (before.width, before.height):
+        found.append(f"{before.width}×{before.height} → {now.width}×{now.height}")
+    for name in ("model", "steps", "guidance_scale", "scheduler"):
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new and (name == "model" or (now.model, now.quality) == (before.model, before.quality)):
+            found.append(f"{name.removesuffix('_scale')} {old} → {new}")
+    return found
+
+
+def engine_restarting(position: int | None) -> Sentence:
+    place = f", #{position}" if position else ""
+    return Sentence("The image engine is restarting", f"Your job is kept{place}.")
+
+
+def _bad_prompt(error: BadPrompt) -> Sentence:
+    edit = (Action("Edit", verb="edit"),)
+    limit, amount = error.limit or MAX_PROMPT, error.amount or 0
+    match error.problem:
+        case "empty":
+            example = "Try `/imagine a red car on a mountain road`."
+            return Sentence("Say what to draw", example)
+        case "too_long":
+            return Sentence("That prompt is too long", f"{amount:,} characters; at most {limit:,} fit.", edit)
+        case "unclosed":
+            return Sentence("A `{` is never closed", "Write `{red, blue}`, or `\\{` for the brace itself.", edit)
+        case "too_many_jobs":
+            many = str(amount) if amount < 1000 else "over 999"
+            return Sentence(f"That would be {many} jobs", f"At most {limit} fit in one command: drop a choice.", edit)
+
+
+def _bad_option(error: BadOption) -> Sentence:
+    edit, is_command = (Action("Edit", verb="edit"),), error.option.startswith("/")
+    name = code(error.option)
+    heading = f"Unknown {'command' if is_command else 'option'} {name}" if error.problem == "unknown" else ""
+    if error.nearest:
+        body = f"Did you mean `{error.nearest}`?"
+    elif error.problem == "unknown":
+        body = f"There is: {error.allowed}." + (" Write `\\--` for dashes in a prompt." if not is_command else "")
+    else:
+        body = f"{begun(error.allowed)}." if error.allowed else ""
+    return Sentence(heading or f"{name} {error.problem}", body, edit)
+
+
+def _over_quota(error: QuotaExceeded, when: When) -> Sentence:
+    free = f" The next {error.needed} are free {when(error.free_at_ms)}." if error.free_at_ms else ""
+    body = f"Needs {error.needed}, you have {error.left}.{free} Nothing was charged."
+    if error.smaller is None:
+        return Sentence("Not enough units", body)
+    command, cost = error.smaller
+    return Sentence("Not enough units", body, (Action(f"Run as draft ({cost})", command=command),))
+
+
+def _queue_full(error: QueueFull) -> Sentence:
+    work = f"About {duration(error.wait_seconds)} of work. " if error.wait_seconds else ""
+    if error.own:
+        jobs = Action("Show my jobs", command="/limner queue")
+        return Sentence(
+            f"You already have {counted(error.waiting, 'job')} waiting", f"{work}Nothing was charged.", (jobs,)
+        )
+    return Sentence(f"The queue is full ({error.limit})", f"{work}Nothing was charged.")
+
+
+def _is_draw(job: Job) -> bool:
+    return isinstance(job.request, Draw)
