@@ -12,10 +12,18 @@ _FIND = """
 
 def find_or_add(conn: sqlite3.Connection, identity: Identity, *, is_operator: bool, now_ms: int) -> Person:
     """The person behind an identity, made when it is first seen. `is_operator` counts only then."""
-    key = (identity.platform, identity.workspace_id, identity.user_id)
-    if row := conn.execute(_FIND, key).fetchone():
-        return Person(row["id"], bool(row["is_operator"]))
+    if known := find(conn, identity):
+        return known
     added = conn.execute("INSERT INTO persons (is_operator, created_ms) VALUES (?, ?)", (is_operator, now_ms))
     assert added.lastrowid is not None
-    conn.execute("INSERT INTO identities VALUES (?, ?, ?, ?, ?)", (*key, identity.name, added.lastrowid))
+    conn.execute("INSERT INTO identities VALUES (?, ?, ?, ?, ?)", (*_key(identity), identity.name, added.lastrowid))
     return Person(added.lastrowid, is_operator)
+
+
+def find(conn: sqlite3.Connection, identity: Identity) -> Person | None:
+    row = conn.execute(_FIND, _key(identity)).fetchone()
+    return Person(row["id"], bool(row["is_operator"])) if row else None
+
+
+def _key(identity: Identity) -> tuple[str, str, str]:
+    return identity.platform, identity.workspace_id, identity.user_id

@@ -1,0 +1,56 @@
+"""A look into a database that changes nothing, also while Limner runs: a connection that only reads."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import CannotStart
+from bot.jobs import Identity
+from bot.store import ledger, people
+from bot.store.connection import read_migrations
+from bot.store.ledger import Account
+
+SQLITE_VERSION = sqlite3.sqlite_version_info
+SQLITE_MENDED = (3, 51, 3)  # before it, two writing connections could damage a WAL database
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    version: int  # of the database
+    known_version: int  # the newest that this code knows
+    is_whole: bool
+    ledger_problems: tuple[str, ...]  # looked for only where the versions agree
+
+
+def inspect(file: Path) -> Findings:
+    """Raises CannotStart if the file cannot be read as a database."""
+    with _reading(file) as conn:
+        (version,) = conn.execute("PRAGMA user_version").fetchone()
+        is_whole = [row[0] for row in conn.execute("PRAGMA quick_check(1)")] == ["ok"]
+        known = read_migrations()[-1][0]
+        found = ledger.problems(conn) if is_whole and version == known else []
+        return Findings(version, known, is_whole, tuple(found))
+
+
+def account_of(file: Path, identity: Identity, now_ms: int) -> Account | None:
+    """One person's rolling day, or None for a person who was never seen. Raises CannotStart."""
+    with _reading(file) as conn:
+        person = people.find(conn, identity)
+        return ledger.account(conn, person=person.id, now_ms=now_ms) if person else None
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        conn = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise CannotStart(f"{file} cannot be opened ({error}).") from error
+    conn.row_factory = sqlite3.Row
+    try:
+        yield conn
+    except sqlite3.Error as error:
+        raise CannotStart(f"{file} cannot be read ({error}): put a backup in its place, or move it away.") from error
+    finally:
+        conn.close()
