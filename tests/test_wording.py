@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace as changed
 
-from bot import replies, wording
+from bot import answers, wording
 from bot.errors import (
     BadOption,
     BadPrompt,
@@ -261,7 +261,7 @@ def test_info_gives_the_whole_recipe():
         engine_now="0.1 cpu float32",
         seconds=21.4,
     )
-    rows = dict(replies.info(view, WHEN))
+    rows = dict(answers.info(view, WHEN))
     assert rows["Job"] == "`k7q2` image 1"
     assert rows["Came from"] == "re-roll of a1b2"
     assert rows["Steps"] == "20 · guidance 4 · dpmpp_2m"
@@ -280,7 +280,7 @@ def test_the_quota_shows_what_is_used_reserved_and_when_more_is_free():
         charges=(Charge("k7q2", 2, NOW_MS - 60_000),),
         grants=(Grant(10, NOW_MS + 86_400_000),),
     )
-    assert replies.quota(view, WHEN).split("\n") == [
+    assert answers.quota(view, WHEN).split("\n") == [
         "Today 12 / 20 units ▓▓▓▓▓▓░░░░ · 2 reserved · next free in 3 h",
         "`k7q2` 2 units, 60 s ago",
         "+10 units, ends in 24 h",
@@ -289,22 +289,22 @@ def test_the_quota_shows_what_is_used_reserved_and_when_more_is_free():
 
 def test_the_operator_is_counted_and_not_limited():
     view = QuotaView(12, 0, 20, False, None, (), ())
-    assert replies.quota(view, WHEN) == "Today 12 units, counted but not limited for you"
+    assert answers.quota(view, WHEN) == "Today 12 units, counted but not limited for you"
 
 
 def test_the_queue_tells_of_other_people_only_their_number():
     view = QueueView(own=((job(), Live("queued", position=2)),), others=5, wait_seconds=300)
-    assert replies.queue(view, WHEN).split("\n") == [
+    assert answers.queue(view, WHEN).split("\n") == [
         "`k7q2` a red car on a mountain road — queued #2",
         "5 jobs of other people · about 5 min of work",
     ]
-    assert replies.queue(QueueView((), 0, None), WHEN) == "Nothing waits."
+    assert answers.queue(QueueView((), 0, None), WHEN) == "Nothing waits."
 
 
 def test_history_models_and_help_are_a_line_for_each():
-    assert replies.history([job(Status.DELIVERED)], WHEN) == "`k7q2` a red car on a mountain road — delivered, now"
-    assert replies.models(read_catalogue()).startswith("`builtin` Built-in sketch · 20 steps · ")
-    assert "`/limner reroll JOB [seed]`" in replies.help_text()
+    assert answers.history([job(Status.DELIVERED)], WHEN) == "`k7q2` a red car on a mountain road — delivered, now"
+    assert answers.models(read_catalogue()).startswith("`builtin` Built-in sketch · 20 steps · ")
+    assert "`/limner reroll JOB [seed]`" in answers.help_text()
 
 
 @pytest.mark.parametrize(
