@@ -1,31 +1,14 @@
 """What most tests start from: a clock that is turned by hand, a store on real SQLite, one request."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from bot.jobs import Identity, Person, Place
-from bot.store import Limits, Store, Wanted, open_store
+from bot.jobs import Identity, Person
+from bot.store import Store, open_store
 from engine.protocol import Draw
-
-PAGE = Place("web")
-NO_LIMITS = Limits(allowance=None, own_waiting=None, waiting=10_000)
-
-
-@dataclass
-class Clock:
-    """UTC milliseconds that stand still until they are moved."""
-
-    ms: int = 1_800_000_000_000
-
-    def __call__(self) -> int:
-        return self.ms
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.ms += int(seconds * 1000)
+from tests.house import Clock, House
 
 
 @pytest.fixture
@@ -62,5 +45,9 @@ def draw() -> Draw:
     )
 
 
-def wanted(draw: Draw, units: int = 1, **changes: object) -> Wanted:
-    return Wanted(msgspec.structs.replace(draw, **changes), units)
+@pytest.fixture
+async def house(store: Store, clock: Clock, tmp_path: Path) -> AsyncIterator[House]:
+    house = House(store, clock, tmp_path / "data")
+    house.open()
+    yield house
+    await house.close()

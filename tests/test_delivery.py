@@ -7,7 +7,7 @@ from bot.adapter import Undeliverable
 from bot.delivery import Delivery
 from bot.feed import Feed
 from bot.jobs import Image, Place
-from tests.conftest import NO_LIMITS, wanted
+from tests.house import NO_LIMITS, wanted
 
 PLACE = Place("stand-in")
 

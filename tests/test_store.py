@@ -9,7 +9,7 @@ from bot.errors import CannotStart, QueueFull, QuotaExceeded, Unavailable
 from bot.jobs import Identity, Image, Lineage, Status
 from bot.store import Limits, Wanted, open_store
 from bot.store.connection import migrate, read_migrations
-from tests.conftest import NO_LIMITS, PAGE, wanted
+from tests.house import NO_LIMITS, PAGE, wanted
 
 
 async def submit(store, person, *each, clock, key="key", limits=NO_LIMITS):

@@ -1,0 +1,77 @@
+"""What each button under a picture asks for: a stored job → the next request. Pure."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from bot import prompt
+from bot.errors import BadOption, Gone, Unknown
+from bot.jobs import Image, Job
+from engine.catalogue import Catalogue
+from engine.protocol import MAX_SEED, Draw, Request, Upscale
+
+VERBS = ("reroll", "remix", "vary", "vary_slightly", "four_more", "full_size", "again")
+STRENGTHS = {"vary": 0.6, "vary_slightly": 0.3}
+MANY = 4
+
+
+def recipe(job: Job) -> Draw:
+    """What draws the job's pictures from nothing; of an enlarged draft, the same picture drawn at full quality."""
+    request = job.request
+    if isinstance(request, Draw):
+        return request
+    return msgspec.structs.replace(request.of, quality="full", width=request.width, height=request.height)
+
+
+def image_draw(job: Job, index: int) -> Draw:
+    """What draws one image of the job alone. Raises Unknown if it never had that image."""
+    draw = recipe(job)
+    if not 0 <= index < draw.count:
+        raise Unknown(f"{job.id}:{index}")
+    return msgspec.structs.replace(draw, seed=(draw.seed + index) & MAX_SEED, count=1)
+
+
+def stored_image(job: Job, index: int) -> Image:
+    """Raises Gone if the image is not stored (any more), Unknown if the job never had it."""
+    image_draw(job, index)
+    for image in job.images:
+        if image.index == index and image.status == "done":
+            return image
+    raise Gone
+
+
+def pressed(
+    verb: str,
+    job: Job,
+    index: int,
+    text: str,
+    *,
+    models: Catalogue,
+    default_model: str,
+    new_seed: Callable[[], int],
+) -> tuple[Request, ...]:
+    """The requests of a press; `text` is what a remix changes. Raises Unknown, Gone, BadPrompt and BadOption."""
+    draw, one = recipe(job), image_draw(job, index)
+    match verb:
+        case "reroll":
+            return (msgspec.structs.replace(draw, seed=new_seed()),)
+        case "again":
+            return (draw,)
+        case "four_more":
+            return (msgspec.structs.replace(one, seed=new_seed(), count=MANY),)
+        case "vary" | "vary_slightly":
+            source = stored_image(job, index).path
+            seed, strength = new_seed(), STRENGTHS[verb]
+            return (msgspec.structs.replace(one, seed=seed, init_image=source, strength=strength),)
+        case "full_size":
+            return (_enlarged(job, index, one, models),)
+        case "remix":
+            return prompt.change(text, draw, models=models, default_model=default_model, new_seed=new_seed).draws
+    raise Unknown(verb)
+
+
+def _enlarged(job: Job, index: int, one: Draw, models: Catalogue) -> Upscale:
+    if one.quality == "full":
+        raise BadOption("full_size", "is what this picture has already")
+    size = prompt.full_size_of(one, models)
+    return Upscale(source=stored_image(job, index).path, of=one, width=size.width, height=size.height)

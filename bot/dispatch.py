@@ -1,0 +1,285 @@
+"""Hands jobs to the engine in the fair order, and writes down what the engine makes of them."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from bot.errors import Unavailable
+from bot.feed import Feed, Live
+from bot.jobs import Image, Job, Status
+from bot.pace import Pace, done_at_ms, image_count, percent
+from bot.queue import FairQueue, Waiting
+from bot.store import Store
+from engine.client import Died, Engine, NotReady
+from engine.protocol import (
+    Cancelled,
+    Done,
+    Draw,
+    Event,
+    Failed,
+    FailureKind,
+    Generate,
+    ImageDone,
+    Preview,
+    Progress,
+    Ready,
+)
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+WRITE_AGAIN_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Drawing:
+    """A job that the engine has."""
+
+    job: Job
+    waiting: Waiting  # where it stood in the queue
+    started_ms: int
+    live: Live = field(default_factory=lambda: Live("loading"))
+    images: set[int] = field(default_factory=set)
+    is_cancelled: bool = False
+
+
+class Dispatch:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        feed: Feed,
+        *,
+        spool: Path,
+        now_ms: Callable[[], int],
+        wake_delivery: Callable[[], None],
+    ):
+        self._store, self._engine, self._feed = store, engine, feed
+        self._spool, self._now_ms, self._wake_delivery = spool, now_ms, wake_delivery
+        self._queue, self._pace = FairQueue(), Pace()
+        self._jobs: dict[str, Job] = {}  # waiting in the queue
+        self._drawing: dict[str, Drawing] = {}
+        self._wake = asyncio.Event()
+        self.engine_name: str | None = None  # version, device and dtype of the engine, as jobs record it
+
+    async def run(self) -> None:
+        """Resume what the last process left, then move jobs on until cancelled."""
+        await asyncio.to_thread(_sweep_unfinished_files, self._spool)
+        for job in reversed(await self._store.drawn_lately()):
+            self._pace.note(job.request, job.gpu_seconds or 0.0)
+        for pending in await self._store.resume(self._now_ms()):
+            self._wait(pending.job, is_suspect=pending.is_suspect)
+        await self._engine.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._admit())
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take up jobs that were accepted; those it already has stay where they are."""
+        for job in jobs:
+            if job.status == Status.QUEUED:
+                self._wait(job)
+
+    async def cancel(self, job_id: str) -> None:
+        """Forget a job that is cancelled in the store, or have the engine end it."""
+        self._queue.remove(job_id)
+        self._jobs.pop(job_id, None)
+        self._wake.set()
+        if drawing := self._drawing.get(job_id):
+            drawing.is_cancelled = True
+            await self._engine.cancel(job_id)
+        self._feed.over(job_id)
+        self._wake_delivery()
+
+    def backlog_seconds(self) -> float | None:
+        """Device time of everything that waits or is drawn; None while nothing was measured."""
+        left = [self._left(drawing) for drawing in self._drawing.values()]
+        estimates = left + [self._pace.estimate(self._jobs[waiting.job_id].request) for waiting in self._queue]
+        known = [seconds for seconds in estimates if seconds is not None]
+        return sum(known) if len(known) == len(estimates) else None
+
+    def _wait(self, job: Job, *, is_suspect: bool = False) -> None:
+        if job.id in self._jobs or job.id in self._drawing:
+            return
+        self._jobs[job.id] = job
+        images = image_count(job.request)
+        self._queue.add(job.id, job.person_id, cost=job.units, images=images, is_suspect=is_suspect)
+        self._wake.set()
+
+    async def _admit(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self._fill()
+            except Exception:
+                log.exception("a job could not be handed to the engine")
+            await self._wake.wait()
+
+    async def _fill(self) -> None:
+        while self._engine.ready and (waiting := self._queue.take([each.waiting for each in self._drawing.values()])):
+            await self._hand_over(waiting)
+        self._show_queue()
+
+    async def _hand_over(self, waiting: Waiting) -> None:
+        job = self._jobs.pop(waiting.job_id)
+        now_ms = self._now_ms()
+        drawing = self._drawing[job.id] = Drawing(job, waiting, now_ms)
+        if not await self._surely(lambda: self._store.started(job.id, now_ms)):
+            del self._drawing[job.id]  # cancelled meanwhile
+            return
+        self._feed.show(job.id, drawing.live)
+        spool_dir = self._spool / job.id
+        try:
+            spool_dir.mkdir(mode=0o700, exist_ok=True)
+            await self._engine.generate(
+                Generate(job_id=job.id, owner=job.person_id, weight=1.0, request=job.request, spool_dir=str(spool_dir))
+            )
+        except NotReady:
+            await self._put_back(drawing)
+        except OSError as error:
+            await self._fail(job.id, "internal", f"no spool directory: {error}")
+        if drawing.is_cancelled:
+            await self._engine.cancel(job.id)
+
+    async def _put_back(self, drawing: Drawing) -> None:
+        del self._drawing[drawing.job.id]
+        if await self._surely(lambda: self._store.put_back(drawing.job.id, self._now_ms())):
+            self._requeue(drawing, drawing.waiting)
+
+    def _requeue(self, drawing: Drawing, waiting: Waiting) -> None:
+        self._jobs[drawing.job.id] = drawing.job
+        self._queue.put_back(waiting)
+
+    async def _listen(self) -> None:
+        async for event in self._engine.events():
+            try:
+                await self._take_in(event)
+            except Exception:
+                log.exception("an event of the engine could not be taken in: %s", type(event).__name__)
+
+    async def _take_in(self, event: Event | Died) -> None:
+        if isinstance(event, Ready):
+            self.engine_name = f"{event.version} {event.device} {event.dtype}"
+            self._wake.set()
+        elif isinstance(event, Died):
+            await self._requeue_after(event)
+        elif drawing := self._drawing.get(event.job_id):
+            await self._take_in_of(drawing, event)
+
+    async def _take_in_of(self, drawing: Drawing, event: Event) -> None:
+        match event:
+            case Progress():
+                self._show_progress(drawing, event)
+            case Preview(index=index, jpeg=jpeg):
+                self._show(drawing, replace(drawing.live, previews={**drawing.live.previews, index: jpeg}))
+            case ImageDone():
+                await self._keep_image(drawing, event)
+            case Done(gpu_seconds=gpu_seconds):
+                await self._finish(drawing, gpu_seconds)
+            case Failed(kind=kind, detail=detail):
+                await self._fail(drawing.job.id, kind, detail)
+            case Cancelled():
+                await self._drop(drawing.job.id)
+
+    def _show_progress(self, drawing: Drawing, event: Progress) -> None:
+        request, before = drawing.job.request, drawing.live
+        is_draft = isinstance(request, Draw) and request.quality == "draft"
+        done = max(before.percent, percent(event.stage, event.step, event.steps, is_draft=is_draft))
+        at_ms = done_at_ms(
+            started_ms=drawing.started_ms,
+            now_ms=self._now_ms(),
+            percent=done,
+            estimate_seconds=self._pace.estimate(request),
+        )
+        live = replace(before, stage=event.stage, step=event.step, steps=event.steps, percent=done, done_at_ms=at_ms)
+        self._show(drawing, live)
+
+    def _show(self, drawing: Drawing, live: Live) -> None:
+        drawing.live = live
+        if not drawing.is_cancelled:
+            self._feed.show(drawing.job.id, live)
+
+    async def _keep_image(self, drawing: Drawing, event: ImageDone) -> None:
+        path, job_id = Path(event.path).resolve(), drawing.job.id
+        if path.parent != (self._spool / job_id).resolve() or not 0 <= event.index < image_count(drawing.job.request):
+            log.error("job %s: the engine named a file outside the job's own: %s", job_id, path)
+            return
+        image = Image(event.index, event.seed, "done", str(path), event.sha256, event.width, event.height)
+        await self._surely(lambda: self._store.image_done(job_id, image))
+        drawing.images.add(event.index)
+        self._feed.changed(job_id)
+
+    async def _finish(self, drawing: Drawing, gpu_seconds: float) -> None:
+        job_id, request, engine = drawing.job.id, drawing.job.request, self.engine_name or ""
+        if len(drawing.images) < image_count(request):
+            await self._fail(job_id, "internal", "the engine left out an image")
+            return
+        self._pace.note(request, gpu_seconds)
+        now_ms = self._now_ms()
+        if not await self._surely(
+            lambda: self._store.rendered(job_id, gpu_seconds=gpu_seconds, engine=engine, now_ms=now_ms)
+        ):
+            await self._drop(job_id)  # cancelled before the engine knew
+            return
+        del self._drawing[job_id]
+        self._feed.show(job_id, replace(drawing.live, stage="sending", percent=100))
+        self._wake_delivery()
+        self._wake.set()
+
+    async def _fail(self, job_id: str, kind: FailureKind, detail: str) -> None:
+        log.warning("job %s failed (%s): %s", job_id, kind, detail)
+        await self._surely(lambda: self._store.failed(job_id, kind, detail, self._now_ms()))
+        await self._drop(job_id)
+
+    async def _drop(self, job_id: str) -> None:
+        """The job brings no images: its files go, and its end is shown."""
+        self._drawing.pop(job_id, None)
+        await asyncio.to_thread(shutil.rmtree, self._spool / job_id, ignore_errors=True)
+        self._feed.over(job_id)
+        self._wake_delivery()
+        self._wake.set()
+
+    async def _requeue_after(self, died: Died) -> None:
+        lost = await self._surely(lambda: self._store.engine_died(died.job_ids, died.reason, self._now_ms()))
+        for job_id in died.job_ids:
+            drawing = self._drawing.get(job_id)
+            if job_id in lost or drawing is None or drawing.is_cancelled:
+                await self._drop(job_id)
+                continue
+            del self._drawing[job_id]
+            self._requeue(drawing, replace(drawing.waiting, is_suspect=True))
+        self._wake.set()
+
+    async def _surely(self, write: Callable[[], Awaitable[Result]]) -> Result:
+        """What the engine did is not undone by a full disk: it is written as soon as that can be."""
+        while True:
+            try:
+                return await write()
+            except Unavailable as error:
+                log.warning("%s; trying again in %.0f s", error.reason, WRITE_AGAIN_SECONDS)
+                await asyncio.sleep(WRITE_AGAIN_SECONDS)
+
+    def _show_queue(self) -> None:
+        ahead: float | None = sum(self._left(drawing) or 0.0 for drawing in self._drawing.values())
+        for position, waiting in enumerate(self._queue, 1):
+            own = self._pace.estimate(self._jobs[waiting.job_id].request)
+            after = None if own is None or ahead is None else ahead + own
+            live = Live("queued", position=position, starts_at_ms=self._in_ms(ahead if own else None))
+            self._feed.show(waiting.job_id, replace(live, done_at_ms=self._in_ms(after)))
+            ahead = after
+
+    def _left(self, drawing: Drawing) -> float | None:
+        seconds = self._pace.estimate(drawing.job.request)
+        return None if seconds is None else seconds * (100 - drawing.live.percent) / 100
+
+    def _in_ms(self, seconds: float | None) -> int | None:
+        return None if seconds is None else self._now_ms() + int(seconds * 1000)
+
+
+def _sweep_unfinished_files(spool: Path) -> None:
+    for file in spool.glob("*/*.tmp*"):
+        file.unlink(missing_ok=True)

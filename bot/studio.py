@@ -1,0 +1,214 @@
+"""The service under every adapter: a person asks, jobs are accepted or the person is refused.
+
+Every method may raise a subclass of Refused; then nothing was written and nothing is charged.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from bot import buttons, prompt, quota
+from bot.dispatch import Dispatch
+from bot.errors import Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unknown
+from bot.feed import Feed
+from bot.jobs import Identity, Job, Lineage, Person, Place
+from bot.store import Limits, Store, Wanted
+from bot.views import Info, QueueView, QuotaView
+from engine.catalogue import Catalogue
+from engine.protocol import Draw, Request
+
+_NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator decided."""
+
+    models: Catalogue
+    default_model: str
+    limits: Limits
+    spool: Path
+    operator_platforms: frozenset[str] = frozenset({"web"})  # whose people are the operator
+
+
+class Studio:
+    def __init__(
+        self,
+        rules: Rules,
+        store: Store,
+        dispatch: Dispatch,
+        feed: Feed,
+        *,
+        now_ms: Callable[[], int],
+        new_seed: Callable[[], int],
+    ):
+        self._rules, self._store, self._dispatch, self._feed = rules, store, dispatch, feed
+        self._now_ms, self._new_seed = now_ms, new_seed
+
+    async def person(self, identity: Identity) -> Person:
+        is_operator = identity.platform in self._rules.operator_platforms
+        return await self._store.person(identity, is_operator=is_operator, now_ms=self._now_ms())
+
+    async def imagine(
+        self, person: Person, place: Place, text: str, *, key: str, options: Mapping[str, object] = _NO_OPTIONS
+    ) -> list[Job]:
+        """Accept what `text` asks for, all of it or nothing. `key` names this delivery: again, it is the same jobs.
+
+        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull and Unavailable.
+        """
+        rules = self._rules
+        parsed = prompt.parse(
+            text, models=rules.models, default_model=rules.default_model, new_seed=self._new_seed, options=options
+        )
+        wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
+        return await self._submit(person, place, wanted, key)
+
+    async def press(
+        self, person: Person, place: Place, verb: str, job_id: str, index: int, *, key: str, text: str = ""
+    ) -> list[Job]:
+        """Press a button of `buttons.VERBS`: anyone may on a public image, and the presser pays.
+
+        Raises Unknown and Gone too.
+        """
+        job = await self.job(person, job_id, place)
+        rules = self._rules
+        requests = buttons.pressed(
+            verb, job, index, text, models=rules.models, default_model=rules.default_model, new_seed=self._new_seed
+        )
+        for request in requests:
+            _require_source(request)
+        lineage = Lineage(job.id, index, verb)
+        wanted = [Wanted(request, self._price(request), lineage, job.is_private) for request in requests]
+        return await self._submit(person, place, wanted, key)
+
+    async def cancel(self, person: Person, job_id: str) -> Job:
+        """End a job that is not drawn yet; one that is, or is over, comes back as it is. Its owner only."""
+        job = await self._own(person, job_id, "cancel")
+        if await self._store.cancelled(job.id, self._now_ms()):
+            await self._dispatch.cancel(job.id)
+        return await self.job(person, job_id)
+
+    async def delete(self, person: Person, job_id: str, index: int | None = None) -> Job:
+        """Remove the files of one image, or of all of them with a job that is still waiting. Its owner only."""
+        job = await self._own(person, job_id, "delete")
+        if index is None:
+            await self.cancel(person, job_id)
+        else:
+            buttons.image_draw(job, index)
+        await self._store.delete_images(job.id, index)
+        await asyncio.to_thread(_remove_files, self._rules.spool / job.id, index)
+        self._feed.changed(job.id)
+        return await self.job(person, job_id)
+
+    async def job(self, person: Person, job_id: str, place: Place | None = None) -> Job:
+        """One's own job, or a public one of the same place. Raises Unknown for any other, there or not."""
+        job = await self._store.job(job_id)
+        if job is None or not _may_see(person, place, job):
+            raise Unknown(job_id)
+        return job
+
+    async def history(self, person: Person, limit: int = 50) -> list[Job]:
+        """One's own last jobs, newest first."""
+        return await self._store.history(person, limit)
+
+    async def thread(self, person: Person, job_id: str, place: Place | None = None) -> list[Job]:
+        """The first of a line of re-rolls, remixes and variations and all that came of it, oldest first."""
+        await self.job(person, job_id, place)
+        return [job for job in await self._store.thread(job_id) if _may_see(person, place, job)]
+
+    async def info(self, person: Person, job_id: str, index: int, place: Place | None = None) -> Info:
+        job = await self.job(person, job_id, place)
+        draw = buttons.image_draw(job, index)
+        model = self._rules.models.get(draw.model)
+        return Info(
+            job=job,
+            image=next((image for image in job.images if image.index == index), None),
+            draw=draw,
+            model_title=model.title if model else None,
+            licence=model.licence if model else None,
+            command=prompt.to_text(draw, self._rules.models),
+            engine=job.engine,
+            engine_now=self._dispatch.engine_name,
+            seconds=(job.finished_ms - job.started_ms) / 1000 if job.started_ms and job.finished_ms else None,
+        )
+
+    async def quota(self, person: Person) -> QuotaView:
+        account = await self._store.account(person, self._now_ms())
+        return QuotaView(
+            used=account.charged + account.reserved,
+            reserved=account.reserved,
+            allowance=(self._rules.limits.allowance or 0) + account.granted,
+            is_limited=not person.is_operator,
+            next_free_ms=account.next_free_ms,
+            charges=account.charges,
+            grants=account.grants,
+        )
+
+    async def queue(self, person: Person) -> QueueView:
+        unfinished = await self._store.unfinished()
+        own = tuple((job, self._feed.live(job.id)) for job in unfinished if job.person_id == person.id)
+        return QueueView(own, len(unfinished) - len(own), self._dispatch.backlog_seconds())
+
+    async def _submit(self, person: Person, place: Place, wanted: Sequence[Wanted], key: str) -> list[Job]:
+        limits = self._rules.limits
+        if person.is_operator:
+            limits = replace(limits, allowance=None, own_waiting=None)
+        try:
+            jobs = await self._store.submit(person, place, wanted, key=key, limits=limits, now_ms=self._now_ms())
+        except (QuotaExceeded, QueueFull) as refusal:
+            raise self._with_a_way_out(refusal, wanted[0]) from None
+        self._dispatch.add(jobs)
+        for job in jobs:
+            self._feed.changed(job.id)
+        return jobs
+
+    def _with_a_way_out(self, refusal: QuotaExceeded | QueueFull, wanted: Wanted) -> Refused:
+        """The same refusal with the smaller request that fits now, or with the time until there is room."""
+        if isinstance(refusal, QueueFull):
+            refusal.wait_seconds = self._dispatch.backlog_seconds()
+        elif found := self._smaller(wanted.request, refusal.left):
+            refusal.smaller = (prompt.to_text(found[0], self._rules.models), found[1])
+        return refusal
+
+    def _smaller(self, request: Request, left: int) -> tuple[Draw, int] | None:
+        if isinstance(request, Draw) and request.init_image is None:  # no command can name an image
+            return quota.smaller(request, self._rules.models, left)
+        return None
+
+    def _price(self, request: Request) -> int:
+        """Raises Unknown if the catalogue no longer has the request's model."""
+        draw = request if isinstance(request, Draw) else request.of
+        model = self._rules.models.get(draw.model)
+        if model is None:
+            raise Unknown(draw.model)
+        return quota.price(request, model)
+
+    async def _own(self, person: Person, job_id: str, action: str) -> Job:
+        job = await self.job(person, job_id)
+        if job.person_id != person.id and not person.is_operator:
+            raise NotAllowed(action)
+        return job
+
+
+def _may_see(person: Person, place: Place | None, job: Job) -> bool:
+    if person.is_operator or job.person_id == person.id:
+        return True
+    same_place = place and (place.platform, place.workspace_id) == (job.place.platform, job.place.workspace_id)
+    return bool(same_place) and not job.is_private
+
+
+def _require_source(request: Request) -> None:
+    source = request.init_image if isinstance(request, Draw) else request.source
+    if source is not None and not Path(source).is_file():
+        raise Gone
+
+
+def _remove_files(folder: Path, index: int | None) -> None:
+    if index is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for file in folder.glob(f"{index}.*"):
+        file.unlink(missing_ok=True)

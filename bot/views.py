@@ -1,0 +1,50 @@
+"""What the studio answers to questions: facts for `wording` and for pages, no sentences."""
+
+from dataclasses import dataclass
+
+from bot.feed import Live
+from bot.jobs import Image, Job
+from bot.store import Charge, Grant
+from engine.protocol import Draw
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """One image, or with `image` None a job that has none yet."""
+
+    job: Job
+    image: Image | None
+    draw: Draw  # what draws this image alone: count 1 and its own seed
+    model_title: str | None  # None if the catalogue no longer has it
+    licence: str | None
+    command: str  # a line that draws it again
+    engine: str | None  # version, device and dtype that drew it
+    engine_now: str | None  # of the engine that runs; None while there is none
+    seconds: float | None  # from its start to its files
+
+    @property
+    def is_repeatable(self) -> bool:
+        """The same command gives the same picture here and now."""
+        return self.engine is not None and self.engine == self.engine_now and self.draw.init_image is None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaView:
+    """A person's rolling day, in units."""
+
+    used: int  # charged and reserved together
+    reserved: int
+    allowance: int  # grants included
+    is_limited: bool  # the operator is counted only
+    next_free_ms: int | None
+    charges: tuple[Charge, ...]  # the last five, newest first
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """One's own jobs in detail, the others only as a number."""
+
+    own: tuple[tuple[Job, Live | None], ...]  # in the order of acceptance
+    others: int
+    wait_seconds: float | None  # the work of all of them; None while nothing was measured
