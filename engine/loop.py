@@ -18,11 +18,11 @@ import torch
 from PIL import Image
 
 from engine import VERSION, encode
-from engine.catalogue import read_catalogue
+from engine.catalogue import Catalogue, read_catalogue
 from engine.channel import Channel
 from engine.device import device_name, pick_device, pick_dtype
 from engine.families import BadModel, BadRequest
-from engine.picture import Picture, Working, Written, base_of, write
+from engine.picture import Picture, Working, Written, base_of, check, write
 from engine.protocol import (
     Cancel,
     Cancelled,
@@ -54,12 +54,12 @@ _WRITERS = 2
 
 
 class TickLoop:
-    def __init__(self, channel: Channel, models_dir: Path, precision: str = "auto"):
+    def __init__(self, channel: Channel, models_dir: Path, precision: str = "auto", catalogue: Catalogue | None = None):
         self._started = time.monotonic()
         self._channel, self._models_dir = channel, models_dir
         self._device = pick_device()
         self._dtype = pick_dtype(self._device) if precision == "auto" else getattr(torch, precision)
-        self._catalogue = read_catalogue()
+        self._catalogue = catalogue or read_catalogue()
         self._residency = Residency(models_dir, self._device, self._dtype)
         self._inbox = channel.commands  # the writers report through it too
         self._jobs: dict[str, Working] = {}
@@ -162,6 +162,7 @@ class TickLoop:
         """Put the job's images among those that are drawn, or that are enlarged."""
         self._arrived.remove(job)
         request, loaded = job.command.request, self._loaded(job)
+        check(job.draw, job.model)
         started = time.monotonic()
         base = base_of(request, job.model)
         if isinstance(request, Upscale):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from engine import encode
 from engine.catalogue import Model
-from engine.families import Denoising
-from engine.protocol import MAX_SEED, Draw, Generate, ImageDone, Request, Stage
-from engine.sizes import Size, base_size
+from engine.families import BadRequest, Denoising
+from engine.protocol import MAX_SEED, SCHEDULERS, Draw, Generate, ImageDone, Request, Stage
+from engine.sizes import FINAL_LONGEST_PX, Size, base_size
 from engine.ticks import Running
 
 
@@ -89,6 +89,24 @@ def base_of(request: Request, model: Model) -> Size:
     if isinstance(request, Draw) and request.quality == "draft":
         return Size(request.width, request.height)
     return base_size(request.width / request.height, model.native_px, model.multiple)
+
+
+def check(draw: Draw, model: Model) -> None:
+    """The bot has refused these already; the engine trusts nobody. Raises BadRequest."""
+    if draw.scheduler not in SCHEDULERS:
+        raise BadRequest(f"no scheduler {draw.scheduler!r}")
+    ranges = {
+        "seed": (draw.seed, 0, MAX_SEED),
+        "count": (draw.count, 1, 4),
+        "steps": (draw.steps, 1, model.max_steps),
+        "guidance_scale": (draw.guidance_scale, 0, model.max_guidance_scale),
+        "width": (draw.width, 16, FINAL_LONGEST_PX),
+        "height": (draw.height, 16, FINAL_LONGEST_PX),
+        "strength": (draw.strength or 0.0, 0, 1),
+    }
+    for name, (value, least, most) in ranges.items():
+        if not least <= value <= most:  # also true of a value that is no number
+            raise BadRequest(f"{name} {value} is not in {least}..{most}")
 
 
 def write(picture: Picture, pixels: encode.Pixels, model_hash: str) -> Written:
