@@ -234,11 +234,6 @@ def _differences(before: Draw, now: Draw) -> list[str]:
     return found
 
 
-def engine_restarting(position: int | None) -> Sentence:
-    place = f", #{position}" if position else ""
-    return Sentence("The image engine is restarting", f"Your job is kept{place}.")
-
-
 def _bad_prompt(error: BadPrompt) -> Sentence:
     edit = (Action("Edit", verb="edit"),)
     limit, amount = error.limit or MAX_PROMPT, error.amount or 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from msgspec.structs import replace as changed
 
@@ -249,25 +251,43 @@ def test_prompts_are_clipped_in_messages_and_whole_in_the_alt_text():
     assert clip("a red car", 6) == "a red…"
 
 
+ENGINE = "0.1 cpu float32"
+SHOWN = Info(
+    job=job(Status.DELIVERED, images=(image(),), lineage=Lineage("a1b2", 0, "reroll")),
+    image=image(),
+    draw=CAR,
+    model_title="Built-in sketch",
+    licence="Apache-2.0",
+    command="/imagine a red car --seed 4182",
+    engine=ENGINE,
+    engine_now=ENGINE,
+    seconds=21.4,
+)
+
+
 def test_info_gives_the_whole_recipe():
-    view = Info(
-        job=job(Status.DELIVERED, images=(image(),), lineage=Lineage("a1b2", 0, "reroll")),
-        image=image(),
-        draw=CAR,
-        model_title="Built-in sketch",
-        licence="Apache-2.0",
-        command="/imagine a red car --seed 4182",
-        engine="0.1 cpu float32",
-        engine_now="0.1 cpu float32",
-        seconds=21.4,
-    )
-    rows = dict(answers.info(view, WHEN))
+    rows = dict(answers.info(SHOWN, WHEN))
     assert rows["Job"] == "`k7q2` image 1"
     assert rows["Came from"] == "re-roll of a1b2"
     assert rows["Steps"] == "20 · guidance 4 · dpmpp_2m"
     assert rows["Took"] == "21 s"
-    assert rows["Same picture again"] == "yes, with this command"
     assert "Without" not in rows
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({}, "yes, with this command"),
+        ({"engine_now": "0.2 cuda:0 bfloat16"}, "nearly: the engine was 0.1 cpu float32 and is 0.2 cuda:0 bfloat16"),
+        ({"engine_now": None}, "not known until an engine has drawn it and runs"),
+        (
+            {"draw": changed(CAR, init_image="0.png", strength=0.6)},
+            "not from a command: it was drawn over another image",
+        ),
+    ],
+)
+def test_info_says_whether_the_seed_still_gives_this_picture(more, says):
+    assert dict(answers.info(replace(SHOWN, **more), WHEN))["Same picture again"] == says
 
 
 def test_the_quota_shows_what_is_used_reserved_and_when_more_is_free():
