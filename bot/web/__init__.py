@@ -1,0 +1,1 @@
+"""The local page: the third adapter, over HTTP."""

@@ -1,0 +1,145 @@
+"""What the page and programs read: jobs, quotas and plans as JSON. Pure; `<t:MS>` in a line stands for a moment."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from bot import answers, prompt, quota, wording
+from bot.commands import Imagine, read_command
+from bot.errors import Refused
+from bot.feed import Live
+from bot.jobs import Image, Job
+from bot.phrases import units
+from bot.views import Info, QuotaView
+from engine.builtin.words import unknown_words
+from engine.catalogue import Catalogue, Model
+from engine.protocol import Draw, Ready
+
+Document = dict[str, Any]
+
+
+def moment(ms: int) -> str:
+    """Each reader turns it into its own way of telling time."""
+    return f"<t:{ms}>"
+
+
+def job(it: Job, live: Live | None, parent: Job | None) -> Document:
+    return {
+        "id": it.id,
+        "status": it.status,
+        "root": it.root_id,
+        "request": _request(it),
+        "images": [_image(it, image) for image in it.images],
+        "lineage": it.lineage and {**msgspec.to_builtins(it.lineage), "line": wording.lineage_line(it, parent or it)},
+        "live": live and _live(it, live),
+        "line": wording.status_line(it, live, moment),
+        "actions": msgspec.to_builtins(wording.actions(it)),
+        "units": it.units,
+        "is_private": it.is_private,
+        "failure": it.failure,
+        "created_ms": it.created_ms,
+        "started_ms": it.started_ms,
+        "finished_ms": it.finished_ms,
+    }
+
+
+def _request(it: Job) -> Document:
+    draw = wording.drawn(it)
+    size = (it.request.width, it.request.height)
+    kept = ("prompt", "negative_prompt", "model", "seed", "count", "steps", "guidance_scale", "scheduler", "strength")
+    is_draw = isinstance(it.request, Draw)
+    return {
+        "kind": "draw" if is_draw else "upscale",
+        **{name: getattr(draw, name) for name in kept},
+        "width": size[0],
+        "height": size[1],
+        "quality": draw.quality if is_draw else "full",
+    }
+
+
+def _image(it: Job, image: Image) -> Document:
+    there = image.status == "done"
+    base = f"/images/{it.id}/{image.index}"
+    return {
+        "index": image.index,
+        "seed": image.seed,
+        "status": image.status,
+        "width": image.width,
+        "height": image.height,
+        "sha256": image.sha256,
+        "url": f"{base}.png" if there else None,
+        "jpeg_url": f"{base}.jpg" if there else None,
+        "strip_url": f"{base}.strip.jpg" if there and isinstance(it.request, Draw) else None,
+    }
+
+
+def _live(it: Job, live: Live) -> Document:
+    previews = {i: f"/previews/{it.id}/{i}.jpg?v={zlib.crc32(jpeg):x}" for i, jpeg in live.previews.items()}
+    kept = ("stage", "step", "steps", "percent", "position", "starts_at_ms", "done_at_ms")
+    return {**{name: getattr(live, name) for name in kept}, "previews": previews}
+
+
+def quota_view(view: QuotaView) -> Document:
+    return {
+        "used": view.used,
+        "reserved": view.reserved,
+        "allowance": view.allowance,
+        "is_limited": view.is_limited,
+        "next_free_ms": view.next_free_ms,
+        "lines": answers.quota(view, moment).splitlines(),
+    }
+
+
+def info(view: Info) -> Document:
+    facts = [row for row in answers.info(view, moment) if row[0] != "Again"]
+    return {"facts": facts, "command": view.command, "is_repeatable": view.is_repeatable}
+
+
+def model(it: Model, ready: Ready | None) -> Document:
+    kept = ("name", "title", "licence", "native_px", "steps", "max_steps", "guidance_scale", "scheduler")
+    return {**{name: getattr(it, name) for name in kept}, "is_here": ready is not None and it.name in ready.models}
+
+
+def engine(ready: Ready | None) -> Document:
+    if ready is None:
+        return {"state": "starting"}
+    return {"state": "ready", "device": ready.device, "device_name": ready.device_name, "version": ready.version}
+
+
+def sentence(it: wording.Sentence) -> Document:
+    return {"title": it.title, "body": it.body, "actions": msgspec.to_builtins(it.actions)}
+
+
+def plan(text: str, models: Catalogue, default_model: str) -> Document:
+    """What sending `text` would do: its price, the words that its model does not know, or why it would be refused."""
+    empty: Document = {"jobs": 0, "units": 0, "line": "", "unknown": [], "unknown_line": "", "problem": None}
+    try:
+        asked = read_command(text)
+        if not isinstance(asked, Imagine) or not asked.text.strip():
+            return empty
+        draws = prompt.parse(asked.text, models=models, default_model=default_model, new_seed=lambda: 0).draws
+    except Refused as error:
+        return {**empty, "problem": sentence(wording.refusal(error, moment))}
+    price = sum(quota.price(draw, models[draw.model]) for draw in draws)
+    unknown = _unknown(draws, models)
+    return {
+        "jobs": len(draws),
+        "units": price,
+        "line": _plan_line(draws, price),
+        "unknown": unknown,
+        "unknown_line": f"The built-in model does not know: {', '.join(unknown)}" if unknown else "",
+        "problem": None,
+    }
+
+
+def _plan_line(draws: Sequence[Draw], price: int) -> str:
+    count = sum(draw.count for draw in draws)
+    sizes: Mapping[str, None] = dict.fromkeys(f"{draw.width}×{draw.height}" for draw in draws)
+    return f"{f'{count} pictures · ' if count > 1 else ''}{', '.join(sizes)} · {units(price)}"
+
+
+def _unknown(draws: Sequence[Draw], models: Catalogue) -> list[str]:
+    known_to = [draw.prompt for draw in draws if models[draw.model].knows_words]
+    return list(dict.fromkeys(word for each in known_to for word in unknown_words(each)))

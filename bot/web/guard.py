@@ -1,0 +1,101 @@
+"""What every request of the page goes through: who asks, what it may carry, and errors as JSON."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bot import wording
+from bot.errors import Refused
+from bot.web.documents import moment, sentence
+
+log = logging.getLogger("bot.web")
+
+MAX_BODY_BYTES = 64 * 1024
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_STATUSES: Mapping[str, int] = {
+    "quota": 429, "queue_full": 429, "not_allowed": 403, "unknown": 404, "gone": 410, "unavailable": 503,
+}  # fmt: skip
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def answer(value: object, *, status: int = 200) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(value),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def problem(status: int, code: str, title: str, body: str = "") -> web.Response:
+    return answer({"error": {"code": code, "title": title, "body": body, "actions": []}}, status=status)
+
+
+def guard(host: str) -> Middleware:
+    """The middleware for a page that is bound to `host`: no other site can read it or press its buttons.
+
+    `Host` must name this machine (a foreign name that resolves here is how DNS rebinding comes in), `Origin`,
+    where there is one, this very page, and a POST must be JSON, which no plain form can send.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return _stranger(request, LOOPBACK | {host}) or await _answered(request, handler)
+
+    return middleware
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal, not a part of the middleware: streams and aiohttp's own errors carry them too."""
+    response.headers.update(_HEADERS)
+
+
+def _stranger(request: web.Request, hosts: frozenset[str]) -> web.Response | None:
+    if not _is_here(request, hosts):
+        return problem(421, "foreign_host", "This is not that site's page", "Open it by its own address.")
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{request.host}":
+        return problem(403, "foreign_origin", "Another site may not do this", "Use the page itself.")
+    if request.method == "POST" and request.content_type != "application/json":
+        return problem(415, "not_json", "Send JSON", "Content-Type must be application/json.")
+    return None
+
+
+def _is_here(request: web.Request, hosts: frozenset[str]) -> bool:
+    socket = request.get_extra_info("sockname", ("", 0))
+    try:
+        called = urlsplit(f"//{request.host}")
+        return called.hostname in hosts and (called.port or 80) == socket[1] and called.username is None
+    except (ValueError, TypeError):
+        return False
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as error:
+        document = {"code": error.code, **sentence(wording.refusal(error, moment))}
+        return answer({"error": document}, status=_STATUSES.get(error.code, 400))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return problem(error.status, "http", error.reason, "docs/web-api.md lists every address.")
+    except Exception:
+        reference = f"E-{secrets.token_hex(2)}"
+        log.exception("%s: %s %s", reference, request.method, request.path)
+        return problem(
+            500, "internal", "Something broke here", f"Nothing was charged. The log says more at {reference}."
+        )

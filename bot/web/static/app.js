@@ -1,0 +1,230 @@
+// The page: what is known of the jobs, where each is shown, and what pressing does.
+
+import { get, listen, post, Refusal } from "./api.js";
+import { Card, isWaiting, shown } from "./card.js";
+import { Composer } from "./composer.js";
+import { $, announce, button, closeOnBackdrop, confirmFirst, el, openDialog, rich, setClock } from "./dom.js";
+import { openRemix, openViewer, showInfo, showStrip } from "./dialogs.js";
+
+const jobs = new Map();
+const cards = new Map();
+const threadCards = new Map();
+let thread = null; // the root whose thread is open
+let composer;
+
+const clip = (text, length) => (text.length > length ? `${text.slice(0, length - 1).trimEnd()}…` : text);
+const isGone = (job) => !isWaiting(job) && job.images.length > 0 && !shown(job).length;
+const oldestFirst = (a, b) => a.created_ms - b.created_ms || a.id.localeCompare(b.id);
+const family = (root) => [...jobs.values()].filter((job) => job.root === root).sort(oldestFirst);
+
+// ---- what is known → what is shown
+
+function know(job) {
+  const known = jobs.get(job.id);
+  const pinned = known === undefined && !thread && isNearEnd();
+  if (known?.status === job.status && job.live === null) job.live = known.live;
+  jobs.set(job.id, job);
+  const root = job.root ?? job.id;
+  if (root === job.id) place(cards, $("feed"), job, { act, thread: (it) => openThread(it.id) });
+  else if (!jobs.has(root)) fetchThread(root);
+  if (root === thread) place(threadCards, $("thread"), job, { act, thread: null });
+  cards.get(root)?.setChildren(family(root).filter((each) => each.id !== root && !isGone(each)));
+  if (pinned) toEnd();
+  refresh();
+}
+
+function place(shelf, list, job, options) {
+  const card = shelf.get(job.id);
+  if (card) return card.update(job);
+  const fresh = new Card(job, options);
+  shelf.set(job.id, fresh);
+  const next = [...shelf.values()].filter((each) => oldestFirst(job, each.job) < 0).sort((a, b) => oldestFirst(a.job, b.job))[0];
+  return list.insertBefore(fresh.node, next?.node ?? null);
+}
+
+let refreshing = 0;
+function refresh() {
+  if (refreshing) return;
+  refreshing = requestAnimationFrame(() => { refreshing = 0; drawGallery(); drawEmpty(); });
+}
+
+function drawEmpty() {
+  $("empty").hidden = jobs.size > 0;
+  $("feed").setAttribute("aria-busy", "false");
+}
+
+function drawGallery() {
+  const pictures = [...jobs.values()].sort((a, b) => oldestFirst(b, a)).flatMap((job) => shown(job).map((image) => ({ job, image }))).slice(0, 30);
+  const key = pictures.map(({ image }) => image.url).join();
+  if ($("gallery").dataset.key === key) return;
+  $("gallery").dataset.key = key;
+  $("gallery").replaceChildren(...pictures.map(({ job, image }) => el("button", { type: "button", class: "thumb", onclick: () => act(job, "view", image.index),
+    "aria-label": `Open ${job.request.prompt}` }, el("img", { src: image.jpeg_url, alt: "", loading: "lazy", decoding: "async" }))));
+  if (!pictures.length) $("gallery").replaceChildren(el("p", { class: "quiet" }, "Your pictures gather here."));
+}
+
+const isNearEnd = () => $("scroll").scrollHeight - $("scroll").scrollTop - $("scroll").clientHeight < 240;
+const toEnd = () => requestAnimationFrame(() => { $("scroll").scrollTop = $("scroll").scrollHeight; });
+
+async function fetchThread(id) {
+  try {
+    (await get(`/api/jobs?thread=${id}`)).jobs.forEach(know);
+  } catch (error) { complain(error); }
+}
+
+// ---- threads
+
+async function openThread(root, focus = true) {
+  if (thread !== root) {
+    thread = root;
+    threadCards.clear();
+    $("thread").replaceChildren();
+    family(root).forEach(know);
+    fetchThread(root);
+  }
+  $("thread-title").replaceChildren(`${clip(jobs.get(root)?.request.prompt || "A scene", 48)} · `, el("code", {}, root));
+  $("gallery-panel").hidden = true;
+  $("thread-panel").hidden = false;
+  document.body.classList.add("side-open");
+  if (location.hash !== `#${root}`) history.pushState(null, "", `#${root}`);
+  if (focus) $("thread-title").focus({ preventScroll: true });
+}
+
+function closeSide() {
+  const was = thread;
+  thread = null;
+  $("thread-panel").hidden = true;
+  $("gallery-panel").hidden = false;
+  document.body.classList.remove("side-open");
+  if (location.hash) history.pushState(null, "", location.pathname);
+  if (was) cards.get(was)?.node.focus({ preventScroll: true });
+}
+
+function followHash() {
+  const root = location.hash.slice(1);
+  if (jobs.has(root)) openThread(root, false);
+  else if (thread) closeSide();
+}
+
+function toThreadEnd(id) {
+  requestAnimationFrame(() => threadCards.get(id)?.node.scrollIntoView({ block: "end", behavior: "smooth" }));
+}
+
+// ---- what pressing does
+
+const views = {
+  view: (job, index) => openViewer(job, index, act),
+  info: (job, index) => showInfo(job, index),
+  how: (job, index) => showStrip(job, index),
+  remix: (job, index) => openRemix(job, index, (text) => press(job, "remix", { index, text })),
+  original: (job, index) => el("a", { href: `${job.images.find((each) => each.index === index).url}?download=1` }).click(),
+};
+
+async function act(job, verb, index) {
+  if (views[verb]) return views[verb](job, index);
+  if (verb === "delete" && !(await confirmFirst("Delete this picture?", "Its file goes for good. The recipe stays, so it can be drawn again.", "Delete", "danger"))) return null;
+  return press(job, verb, { index });
+}
+
+async function press(job, verb, body) {
+  try {
+    const answer = await post(`/api/jobs/${job.id}/${verb}`, body);
+    answer.jobs.forEach(know);
+    const child = answer.jobs.find((each) => each.root && each.root !== each.id);
+    if (child && child.id !== job.id) {
+      await openThread(child.root, false);
+      toThreadEnd(child.id);
+    }
+    return true;
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+async function submit(text, plan) {
+  if (plan?.jobs > 1 && !(await confirmFirst(`Draw ${plan.jobs} pictures?`, `${plan.line}.`, `Draw ${plan.jobs}`))) return false;
+  try {
+    const answer = await post("/api/commands", { text });
+    note(null);
+    answer.jobs?.forEach(know);
+    if (answer.answer) note(answer.answer);
+    toEnd();
+    return true;
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+function note(sentence, kind = "note") {
+  $("feed").querySelectorAll(".note").forEach((node) => node.remove());
+  if (!sentence) return;
+  const actions = (sentence.actions ?? []).map((action) => button(action.label, () => {
+    note(null);
+    if (action.command) composer.set(action.command);
+    if (action.command && action.runs) submit(action.command, null);
+  }, "soft"));
+  $("feed").append(el("div", { class: `note ${kind}`, role: "alert", tabindex: "-1" }, el("strong", {}, rich(sentence.title)),
+    el("p", {}, rich(sentence.body ?? "")), el("div", { class: "buttons" }, actions, button("Dismiss", () => { note(null); $("prompt").focus(); }, "ghost"))));
+  toEnd();
+}
+
+function complain(error) {
+  if (!(error instanceof Refusal)) throw error;
+  const inThread = thread && matchMedia("(max-width: 1099px)").matches;
+  if (!inThread) note(error.sentence, "error");
+  else openDialog(error.sentence.title.replaceAll("`", ""), el("p", {}, rich(error.sentence.body)));
+  return false;
+}
+
+// ---- what the bot says
+
+function showQuota(quota) {
+  const limit = quota.is_limited ? ` of ${quota.allowance} units today` : " units today";
+  $("quota-text").replaceChildren(`${quota.used}${limit}`, quota.is_limited ? "" : el("small", {}, " · no limit for you"));
+  $("quota").querySelector("i").style.transform = `scaleX(${quota.allowance ? Math.min(1, quota.used / quota.allowance) : 0})`;
+  $("quota").onclick = () => openDialog("Units", el("p", { class: "quota-line" }, rich(quota.line)),
+    el("ul", { class: "charges" }, quota.lines.map((line) => el("li", {}, rich(line)))));
+}
+
+function showConnection(isUp) {
+  const line = $("connection");
+  const wasLost = line.dataset.lost === "yes";
+  if (isUp && !wasLost) return;
+  line.dataset.lost = isUp ? "no" : "yes";
+  line.textContent = isUp ? "Connected again" : "Connection lost. Trying again…";
+  if (line.hidden || isUp) announce(line.textContent);
+  line.hidden = false;
+  if (isUp) setTimeout(() => { line.hidden = line.dataset.lost === "no"; }, 3000);
+}
+
+let settled = false;
+function settle(state) {
+  setClock(state.now_ms);
+  showQuota(state.quota);
+  state.jobs.sort(oldestFirst).forEach(know);
+  refresh();
+  if (settled) return;
+  settled = true;
+  toEnd();
+  followHash();
+}
+
+function start() {
+  composer = new Composer(submit);
+  $("change").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const base = family(thread).filter((job) => shown(job).length).at(-1);
+    if (base && await press(base, "remix", { index: shown(base)[0].index, text: $("change-text").value })) $("change-text").value = "";
+  });
+  $("show-side").addEventListener("click", () => { document.body.classList.add("side-open"); });
+  document.querySelectorAll("[data-close]").forEach((node) => node.addEventListener("click", closeSide));
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && document.body.classList.contains("side-open") && !document.querySelector("dialog[open]")) closeSide();
+  });
+  addEventListener("popstate", followHash);
+  [$("dialog"), $("viewer")].forEach(closeOnBackdrop);
+  get("/api/models").then((answer) => { composer.models = answer.models.map((model) => model.name); }).catch(() => {});
+  listen({ state: settle, job: know, quota: showQuota }, showConnection);
+}
+
+start();
