@@ -84,16 +84,22 @@ class Studio:
         wanted = [Wanted(request, self._price(request), lineage, job.is_private) for request in requests]
         return await self._submit(person, place, wanted, key)
 
-    async def cancel(self, person: Person, job_id: str) -> Job:
-        """End a job that is not drawn yet; one that is, or is over, comes back as it is. Its owner only."""
-        job = await self._own(person, job_id, "cancel")
+    async def cancel(self, person: Person, job_id: str, place: Place | None = None) -> Job:
+        """End a job that is not drawn yet; one that is, or is over, comes back as it is.
+
+        Raises NotAllowed for anyone but its owner and the operator.
+        """
+        job = await self._own(person, job_id, place, "cancel")
         if await self._store.cancelled(job.id, self._now_ms()):
             await self._dispatch.cancel(job.id)
         return await self.job(person, job_id)
 
-    async def delete(self, person: Person, job_id: str, index: int | None = None) -> Job:
-        """Remove the files of one image, or of all of them with a job that is still waiting. Its owner only."""
-        job = await self._own(person, job_id, "delete")
+    async def delete(self, person: Person, job_id: str, index: int | None = None, place: Place | None = None) -> Job:
+        """Remove the files of one image, or all; without an index a job that still waits is cancelled too.
+
+        Raises NotAllowed for anyone but its owner and the operator.
+        """
+        job = await self._own(person, job_id, place, "delete")
         if index is None:
             await self.cancel(person, job_id)
         else:
@@ -186,8 +192,8 @@ class Studio:
             raise Unknown(draw.model)
         return quota.price(request, model)
 
-    async def _own(self, person: Person, job_id: str, action: str) -> Job:
-        job = await self.job(person, job_id)
+    async def _own(self, person: Person, job_id: str, place: Place | None, action: str) -> Job:
+        job = await self.job(person, job_id, place)
         if job.person_id != person.id and not person.is_operator:
             raise NotAllowed(action)
         return job

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.feed import Live
 from bot.jobs import Image, Job
-from bot.store import Charge, Grant
+from bot.store import Account, Charge, Grant
 from engine.protocol import Draw
 
 
@@ -39,6 +39,19 @@ class QuotaView:
     next_free_ms: int | None
     charges: tuple[Charge, ...]  # the last five, newest first
     grants: tuple[Grant, ...]
+
+    @classmethod
+    def of(cls, account: Account, *, allowance: int, is_limited: bool) -> "QuotaView":
+        """`allowance` is what everyone has; the account's grants come on top."""
+        return cls(
+            used=account.charged + account.reserved,
+            reserved=account.reserved,
+            allowance=allowance + account.granted,
+            is_limited=is_limited,
+            next_free_ms=account.next_free_ms,
+            charges=account.charges,
+            grants=account.grants,
+        )
 
 
 @dataclass(frozen=True, slots=True)
