@@ -143,15 +143,8 @@ class Studio:
 
     async def quota(self, person: Person) -> QuotaView:
         account = await self._store.account(person, self._now_ms())
-        return QuotaView(
-            used=account.charged + account.reserved,
-            reserved=account.reserved,
-            allowance=(self._rules.limits.allowance or 0) + account.granted,
-            is_limited=not person.is_operator,
-            next_free_ms=account.next_free_ms,
-            charges=account.charges,
-            grants=account.grants,
-        )
+        allowance = self._rules.limits.allowance or 0
+        return QuotaView.of(account, allowance=allowance, is_limited=not person.is_operator)
 
     async def queue(self, person: Person) -> QueueView:
         unfinished = await self._store.unfinished()
