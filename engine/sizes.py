@@ -36,13 +36,18 @@ def base_size(ratio: float, native_px: int, multiple: int) -> Size:
     Keeping the area, as SDXL's buckets do, keeps the subject's scale at which the model was trained.
     """
     area = native_px * native_px
-    candidates = [
+    sizes = [
         Size(width, height)
         for width in range(multiple, 2 * native_px + multiple, multiple)
-        for height in range(multiple, 2 * native_px + multiple, multiple)
+        for height in _multiples_around(width / ratio, multiple)
         if _AREA_BAND[0] <= width * height / area <= _AREA_BAND[1]
     ]
-    return min(candidates, key=lambda size: _misfit(size, ratio, area))
+    return min(sizes, key=lambda size: _misfit(size, ratio, area))
+
+
+def _multiples_around(px: float, multiple: int) -> tuple[int, int]:
+    below = max(1, int(px // multiple))
+    return below * multiple, (below + 1) * multiple
 
 
 def _misfit(size: Size, ratio: float, area: int) -> float:
