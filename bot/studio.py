@@ -14,7 +14,7 @@ from bot import buttons, prompt, quota
 from bot.dispatch import Dispatch
 from bot.errors import Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unknown
 from bot.feed import Feed
-from bot.jobs import Identity, Job, Lineage, Person, Place
+from bot.jobs import Identity, Job, Lineage, Person, Place, Status
 from bot.store import Limits, Store, Wanted
 from bot.views import Info, QueueView, QuotaView
 from engine.catalogue import Catalogue
@@ -53,10 +53,19 @@ class Studio:
         return await self._store.person(identity, is_operator=is_operator, now_ms=self._now_ms())
 
     async def imagine(
-        self, person: Person, place: Place, text: str, *, key: str, options: Mapping[str, object] = _NO_OPTIONS
+        self,
+        person: Person,
+        place: Place,
+        text: str,
+        *,
+        key: str,
+        options: Mapping[str, object] = _NO_OPTIONS,
+        is_acknowledged: bool = True,
     ) -> list[Job]:
         """Accept what `text` asks for, all of it or nothing. `key` names this delivery: again, it is the same jobs.
 
+        Where this call's return is not yet the platform's answer, `is_acknowledged` is False and
+        the jobs wait for `acknowledged`.
         Raises BadPrompt, BadOption, QuotaExceeded, QueueFull and Unavailable.
         """
         rules = self._rules
@@ -64,10 +73,19 @@ class Studio:
             text, models=rules.models, default_model=rules.default_model, new_seed=self._new_seed, options=options
         )
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        return await self._submit(person, place, wanted, key)
+        return await self._submit(person, place, wanted, key, is_acknowledged)
 
     async def press(
-        self, person: Person, place: Place, verb: str, job_id: str, index: int, *, key: str, text: str = ""
+        self,
+        person: Person,
+        place: Place,
+        verb: str,
+        job_id: str,
+        index: int,
+        *,
+        key: str,
+        text: str = "",
+        is_acknowledged: bool = True,
     ) -> list[Job]:
         """Press a button of `buttons.VERBS`: anyone may on a public image, and the presser pays.
 
@@ -82,7 +100,13 @@ class Studio:
             _require_source(request)
         lineage = Lineage(job.id, index, verb)
         wanted = [Wanted(request, self._price(request), lineage, job.is_private) for request in requests]
-        return await self._submit(person, place, wanted, key)
+        return await self._submit(person, place, wanted, key, is_acknowledged)
+
+    async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:
+        """The platform took the answer, in this message: the jobs may be drawn."""
+        names = [job.id for job in jobs]
+        queued = await self._store.acknowledged(names, message_id=message_id, now_ms=self._now_ms())
+        return self._begin(queued)
 
     async def cancel(self, person: Person, job_id: str, place: Place | None = None) -> Job:
         """End a job that is not drawn yet; one that is, or is over, comes back as it is.
@@ -151,14 +175,20 @@ class Studio:
         own = tuple((job, self._feed.live(job.id)) for job in unfinished if job.person_id == person.id)
         return QueueView(own, len(unfinished) - len(own), self._dispatch.backlog_seconds())
 
-    async def _submit(self, person: Person, place: Place, wanted: Sequence[Wanted], key: str) -> list[Job]:
+    async def _submit(
+        self, person: Person, place: Place, wanted: Sequence[Wanted], key: str, is_acknowledged: bool
+    ) -> list[Job]:
         limits = self._rules.limits
         if person.is_operator:
             limits = replace(limits, allowance=None, own_waiting=None)
+        status, now_ms = Status.QUEUED if is_acknowledged else Status.RECEIVED, self._now_ms()
         try:
-            jobs = await self._store.submit(person, place, wanted, key=key, limits=limits, now_ms=self._now_ms())
+            jobs = await self._store.submit(person, place, wanted, key=key, limits=limits, now_ms=now_ms, status=status)
         except (QuotaExceeded, QueueFull) as refusal:
             raise self._with_a_way_out(refusal, wanted[0]) from None
+        return self._begin(jobs)
+
+    def _begin(self, jobs: list[Job]) -> list[Job]:
         self._dispatch.add(jobs)
         for job in jobs:
             self._feed.changed(job.id)

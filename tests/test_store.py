@@ -107,10 +107,13 @@ async def test_a_job_that_is_drawn_can_no_longer_be_cancelled(store, ada, clock,
     assert not await store.cancelled(job.id, clock())
 
 
-async def test_after_a_restart_running_jobs_wait_again_in_their_old_order(tmp_path, clock, draw):
+async def test_after_a_restart_everything_accepted_waits_in_its_old_order(tmp_path, clock, draw):
     store = await open_store(tmp_path)
     ada = await store.person(Identity("web", "", "ada"), is_operator=True, now_ms=clock())
     jobs = [(await submit(store, ada, wanted(draw), clock=clock, key=str(n)))[0] for n in range(3)]
+    jobs += await store.submit(
+        ada, PAGE, [wanted(draw)], key="unanswered", limits=NO_LIMITS, now_ms=clock(), status=Status.RECEIVED
+    )
     await store.started(jobs[1].id, clock())
     await store.close()
     store = await open_store(tmp_path)

@@ -110,7 +110,8 @@ def prepare_data_dir(data_dir: Path) -> None:
 
 async def open_database(file: Path) -> Database:
     """Open, check and migrate. Raises CannotStart for a database that is damaged, newer or not writable."""
-    database = Database(lambda: _open(file), iter_chunk_size=64)
+    conn = await asyncio.to_thread(_open, file)
+    database = Database(lambda: conn, iter_chunk_size=64)
     await database
     return database
 
@@ -120,7 +121,7 @@ def _open(file: Path) -> sqlite3.Connection:
     try:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
         file.chmod(0o600)  # SQLite gives its -wal and -shm the same mode
-        conn = sqlite3.connect(file, isolation_level=None)
+        conn = sqlite3.connect(file, isolation_level=None, check_same_thread=False)  # it moves to aiosqlite's thread
         conn.row_factory = sqlite3.Row
         conn.executescript(_PRAGMAS)
         _check(conn, file)

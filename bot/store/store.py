@@ -102,15 +102,16 @@ class Store:
 
         return await self._database.run(transaction)
 
-    async def acknowledged(self, job_ids: Sequence[str], *, message_id: str | None, now_ms: int) -> None:
+    async def acknowledged(self, job_ids: Sequence[str], *, message_id: str | None, now_ms: int) -> list[Job]:
         """The platform took the answer: these jobs are queued, and their message is known."""
 
-        def transaction(conn: sqlite3.Connection) -> None:
+        def transaction(conn: sqlite3.Connection) -> list[Job]:
             for job_id in job_ids:
                 conn.execute("UPDATE jobs SET message_id = ? WHERE id = ?", (message_id, job_id))
                 jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms)
+            return [job for job_id in job_ids if (job := jobs.read(conn, job_id))]
 
-        await self._database.run(transaction)
+        return await self._database.run(transaction)
 
     async def job(self, job_id: str) -> Job | None:
         return await self._database.read(lambda conn: jobs.read(conn, job_id))
@@ -135,10 +136,10 @@ class Store:
         return await self._database.read(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=limit))
 
     async def resume(self, now_ms: int) -> list[Pending]:
-        """Queue again what ran when the last process ended; all that is queued, in the order of acceptance."""
+        """Queue what the last process had accepted or begun; all that is queued, in the order of acceptance."""
 
         def transaction(conn: sqlite3.Connection) -> list[Pending]:
-            for job in jobs.select(conn, "status = 'running'", ()):
+            for job in jobs.select(conn, "status IN ('received', 'running')", ()):
                 jobs.move(conn, job.id, Status.QUEUED, now_ms=now_ms, detail="the bot restarted")
             suspects = {row["id"] for row in conn.execute("SELECT id FROM jobs WHERE status = 'queued' AND deaths > 0")}
             return [Pending(job, job.id in suspects) for job in jobs.select(conn, "status = 'queued'", ())]
