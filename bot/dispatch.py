@@ -64,6 +64,8 @@ class Dispatch:
         self._jobs: dict[str, Job] = {}  # waiting in the queue
         self._drawing: dict[str, Drawing] = {}
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()  # the engine has none of our jobs
+        self._is_draining = False
         self.engine_name: str | None = None  # version, device and dtype of the engine, as jobs record it
 
     async def run(self) -> None:
@@ -77,6 +79,13 @@ class Dispatch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._admit())
+
+    async def drain(self) -> None:
+        """Hand the engine nothing more; return once it has drawn what it has. The queue stays in the store."""
+        self._is_draining = True
+        self._idle.clear()
+        self._wake.set()
+        await self._idle.wait()
 
     def add(self, jobs: Iterable[Job]) -> None:
         """Take up jobs that were accepted; those it already has stay where they are."""
@@ -120,9 +129,16 @@ class Dispatch:
             await self._wake.wait()
 
     async def _fill(self) -> None:
-        while self._engine.ready and (waiting := self._queue.take([each.waiting for each in self._drawing.values()])):
+        while (waiting := self._next()) is not None:
             await self._hand_over(waiting)
+        if not self._drawing:
+            self._idle.set()
         self._show_queue()
+
+    def _next(self) -> Waiting | None:
+        if self._engine.ready is None or self._is_draining:
+            return None
+        return self._queue.take([each.waiting for each in self._drawing.values()])
 
     async def _hand_over(self, waiting: Waiting) -> None:
         job = self._jobs.pop(waiting.job_id)

@@ -15,6 +15,8 @@ from bot.store.ledger import Account
 SQLITE_VERSION = sqlite3.sqlite_version_info
 SQLITE_MENDED = (3, 51, 3)  # before it, two writing connections could damage a WAL database
 
+_EMPTY = Account(charged=0, reserved=0, granted=0, next_free_ms=None, charges=(), grants=())
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -34,11 +36,13 @@ def inspect(file: Path) -> Findings:
         return Findings(version, known, is_whole, tuple(found))
 
 
-def account_of(file: Path, identity: Identity, now_ms: int) -> Account | None:
-    """One person's rolling day, or None for a person who was never seen. Raises CannotStart."""
+def account_of(file: Path, identity: Identity, now_ms: int) -> Account:
+    """One person's rolling day: empty for a person who was never seen. Raises CannotStart."""
+    if not file.exists():
+        return _EMPTY
     with _reading(file) as conn:
         person = people.find(conn, identity)
-        return ledger.account(conn, person=person.id, now_ms=now_ms) if person else None
+        return ledger.account(conn, person=person.id, now_ms=now_ms) if person else _EMPTY
 
 
 @contextmanager

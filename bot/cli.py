@@ -1,0 +1,224 @@
+"""The command `limner`. Exit codes: 0 ok, 2 refused or misused, 75 worth another try, 78 mend something first."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.errors import CannotStart, Refused
+from bot.settings import Settings, read_settings
+from engine import VERSION
+from engine.protocol import MAX_SEED, Draw
+
+if TYPE_CHECKING:  # each command loads what it needs when it runs, so that the page of `limner run` is up in a moment
+    from engine.drawing import Drawn
+
+REFUSED, TEMPORARY, CONFIGURATION, INTERRUPTED = 2, 75, 78, 130
+
+app = typer.Typer(
+    help="/imagine for Discord and Slack on your own GPU, and a page on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def main() -> None:
+    app(prog_name="limner")
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"limner {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _limner(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def run() -> None:
+    """Start Limner: the engine, the queue and the local page."""
+    from bot.serve import serve
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    with _told() as settings:
+        asyncio.run(serve(settings))
+
+
+@app.command()
+def imagine(
+    prompt: Annotated[list[str], typer.Argument(help="What to draw; flags may stand in it, as in chat.")],
+    no: Annotated[str | None, typer.Option(metavar="WORDS", help="What must not be in the picture.")] = None,
+    ar: Annotated[str | None, typer.Option(metavar="W:H", help="Shape, from 1:3 to 3:1.")] = None,
+    n: Annotated[str | None, typer.Option("--n", "-n", metavar="1-4", help="How many, each with its own seed.")] = None,
+    seed: Annotated[str | None, typer.Option("--seed", "-s", metavar="N", help=f"0 to {MAX_SEED}.")] = None,
+    quality: Annotated[str | None, typer.Option(metavar="full|draft", help="2048 px, or small and quick.")] = None,
+    steps: Annotated[str | None, typer.Option(metavar="N", help="Denoising steps.")] = None,
+    guidance: Annotated[str | None, typer.Option(metavar="N", help="How closely it follows the prompt.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="ddim, euler, euler_a or dpmpp_2m.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="What draws it: see `limner models`.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Draw without a bot and without a quota: start an engine, print each file with its seed, leave."""
+    options = {
+        "negative": no, "aspect": ar, "count": n, "seed": seed, "quality": quality, "steps": steps,
+        "guidance": guidance, "scheduler": scheduler, "model": model,
+    }  # fmt: skip
+    started = time.monotonic()
+    with _told(as_json) as settings:
+        draws = _read_prompt(" ".join(prompt), options, settings)
+        drawn = _draw(draws, out, settings, quiet=as_json)
+        _print_drawn(drawn, time.monotonic() - started, as_json=as_json)
+
+
+def _read_prompt(text: str, options: Mapping[str, str | None], settings: Settings) -> tuple[Draw, ...]:
+    from bot import prompt
+    from bot.console import complain
+    from engine.builtin.words import unknown_words
+    from engine.catalogue import read_catalogue
+
+    catalogue = read_catalogue()
+    draws = prompt.parse(
+        text,
+        models=catalogue,
+        default_model=settings.model,
+        new_seed=lambda: secrets.randbelow(MAX_SEED + 1),
+        options=options,
+    ).draws
+    unknown = {word: 0 for draw in draws if catalogue[draw.model].knows_words for word in unknown_words(draw.prompt)}
+    if unknown:
+        complain(f"The built-in model does not know: {', '.join(unknown)}")
+    return draws
+
+
+def _draw(draws: tuple[Draw, ...], out: Path, settings: Settings, *, quiet: bool) -> "list[Drawn]":
+    """Raises CannotStart with the engine's own sentence."""
+    from bot.console import watching
+    from engine.client import LocalEngine
+    from engine.drawing import NotDrawn, draw
+
+    logging.getLogger("engine").setLevel(logging.CRITICAL)  # what went wrong is told in one sentence
+    engine = LocalEngine(settings.engine, models_dir=settings.models_path)
+    try:
+        with watching(draws, quiet=quiet) as watch:
+            return asyncio.run(draw(engine, draws, out, watch))
+    except NotDrawn as error:
+        raise CannotStart(str(error), exit_code=CONFIGURATION if error.kind == "bad_model" else TEMPORARY) from None
+    except OSError as error:
+        raise CannotStart(f"{out} cannot be written ({error.strerror}): choose another --out.") from None
+
+
+def _print_drawn(drawn: "list[Drawn]", seconds: float, *, as_json: bool) -> None:
+    from bot.console import print_json
+
+    if as_json:
+        print_json(
+            {"images": [{**asdict(each), "path": str(each.path)} for each in drawn], "seconds": round(seconds, 3)}
+        )
+        return
+    for each in drawn:
+        print(f"{each.path}  seed {each.seed}  {each.width}×{each.height}")
+    print(f"{seconds:.1f} s")
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """What can draw here."""
+    from bot.console import print_json, print_table
+    from engine.catalogue import read_catalogue
+
+    with _told(as_json) as settings:
+        known = [(model, model.is_here(settings.models_path)) for model in read_catalogue().values()]
+    if as_json:
+        names = ("name", "title", "licence", "native_px", "steps", "weight")
+        print_json({"models": [{name: getattr(m, name) for name in names} | {"is_here": here} for m, here in known]})
+        return
+    rows = [
+        [m.name, m.title, "here" if here else "not here", f"{m.native_px} px", f"×{m.weight:g}", m.licence]
+        for m, here in known
+    ]
+    print_table(["name", "", "", "drawn at", "units", "licence"], rows)
+
+
+@app.command()
+def quota(as_json: Json = False) -> None:
+    """The units that the local page has used in the last 24 hours."""
+    from bot import answers
+    from bot.console import print_json
+    from bot.phrases import relative
+    from bot.store.inspection import account_of
+    from bot.views import QuotaView
+    from bot.web.server import OPERATOR
+
+    now_ms = time.time_ns() // 10**6
+    with _told(as_json) as settings:
+        account = account_of(settings.data / "limner.db", OPERATOR, now_ms)
+        view = QuotaView.of(account, allowance=settings.allowance, is_limited=False)
+    if as_json:
+        print_json(asdict(view))
+    else:
+        print(answers.quota(view, relative(now_ms)))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look at this machine, the settings, the database and the models, and say how to mend what is wrong."""
+    from bot.console import print_check, print_json
+    from bot.doctor import examine
+
+    checks = []
+    with _told(as_json) as settings:
+        for check in examine(settings):
+            checks.append(check)
+            if not as_json:
+                print_check(check.name, check.state, check.found, check.fix)
+    is_fit = all(check.state != "fail" for check in checks)
+    if as_json:
+        print_json({"ok": is_fit, "checks": [asdict(check) for check in checks]})
+    if not is_fit:
+        raise typer.Exit(CONFIGURATION)
+
+
+@contextmanager
+def _told(as_json: bool = False) -> Iterator[Settings]:
+    """The settings to work with; whatever forbids the work is told in one sentence, with its exit code."""
+    try:
+        yield read_settings()
+    except Refused as error:
+        from bot import wording
+
+        sentence = wording.refusal(error)
+        _tell(error.code, sentence.title, sentence.body, as_json=as_json)
+        raise typer.Exit(REFUSED) from None
+    except CannotStart as error:
+        _tell("cannot_start", str(error), "", as_json=as_json)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell(code: str, title: str, body: str, *, as_json: bool) -> None:
+    from bot.console import complain, print_json
+
+    if as_json:
+        print_json({"error": {"code": code, "title": title, "body": body}})
+    else:
+        complain(f"{title.rstrip('.')}. {body}".rstrip())

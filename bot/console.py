@@ -1,0 +1,68 @@
+"""What the commands print: results on stdout, progress and complaints on stderr."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bot import pace
+from bot.phrases import clip
+from engine import protocol
+from engine.client import Died
+from engine.protocol import Draw, Event, Ready
+
+_STATES = {"ok": "[green]ok  [/]", "warn": "[yellow]look[/]", "fail": "[red]mend[/]"}
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def complain(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
+
+
+def print_check(name: str, state: str, found: str, fix: str) -> None:
+    advice = f"\n{'':19}[dim]{escape(fix)}[/]" if fix else ""
+    Console(soft_wrap=True).print(f"{_STATES[state]}  {escape(name):<12} {escape(found)}{advice}", highlight=False)
+
+
+class Watch:
+    """A progress bar for each job, named by its prompt; `watch(event)` moves them on."""
+
+    def __init__(self, bars: Progress, draws: Sequence[Draw]):
+        self._bars, self._draws = bars, draws
+        self._rows = [bars.add_task("starting the engine", total=100) for _ in draws]
+
+    def __call__(self, event: Event | Died) -> None:
+        match event:
+            case Ready(device_name=device):
+                self._bars.console.print(f"ready on {escape(device)}", style="dim", highlight=False)
+            case protocol.Progress(job_id=job_id, stage=stage, step=step, steps=steps):
+                draw = self._draws[int(job_id)]
+                done = pace.percent(stage, step, steps, is_draft=draw.quality == "draft")
+                row = self._rows[int(job_id)]
+                self._bars.update(row, completed=done, description=f"{escape(clip(draw.prompt, 40))} · {stage}")
+            case _:
+                pass
+
+
+@contextmanager
+def watching(draws: Sequence[Draw], *, quiet: bool) -> Iterator[Watch]:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
+        yield Watch(bars, draws)

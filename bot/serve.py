@@ -1,0 +1,163 @@
+"""Limner, running: the only place where its parts are put together."""
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import signal
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bot import wording
+from bot.adapter import Page
+from bot.delivery import Delivery
+from bot.dispatch import Dispatch
+from bot.errors import CannotStart, Refused
+from bot.feed import Feed
+from bot.jobs import Job, Status
+from bot.settings import Settings
+from bot.store import Limits, open_store
+from bot.studio import Rules, Studio
+from bot.web import server
+from engine import VERSION, weights
+from engine.catalogue import Model, read_catalogue
+from engine.client import LocalEngine
+from engine.protocol import MAX_SEED
+
+log = logging.getLogger(__name__)
+
+FINISH_SECONDS = 25.0  # for what is being drawn when Limner is stopped
+FIRST_PROMPT = "A person standing on road wearing jacket with Mountain in background and its raining"
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then let the running images end. A second signal ends it at once.
+
+    Raises CannotStart, in one sentence, where the settings, the data directory, the model or the port forbid it.
+    """
+    stop = _stop_on_signals()
+    catalogue = read_catalogue()
+    _require_model(catalogue.get(settings.model), settings)
+    async with AsyncExitStack() as ends:
+        store = await open_store(settings.data)
+        ends.push_async_callback(store.close)
+        spool = settings.data.resolve() / "spool"
+        feed, engine = Feed(), LocalEngine(settings.engine, models_dir=settings.models_path)
+        delivery = Delivery(store, feed, {"web": Page()}, now_ms=_now_ms)
+        dispatch = Dispatch(store, engine, feed, spool=spool, now_ms=_now_ms, wake_delivery=delivery.wake)
+        limits = Limits(allowance=settings.allowance, own_waiting=settings.own_waiting, waiting=settings.waiting)
+        rules = Rules(models=catalogue, default_model=settings.model, limits=limits, spool=spool)
+        studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
+        site = server.Site(
+            studio,
+            feed,
+            models=catalogue,
+            default_model=settings.model,
+            engine_ready=lambda: engine.ready,
+            now_ms=_now_ms,
+        )
+        page, port = await server.serve(site.app(settings.web_host), host=settings.web_host, port=settings.web_port)
+        ends.push_async_callback(page.cleanup)
+        ends.push_async_callback(engine.close)
+        _say_where(f"http://{settings.web_host}:{port}")
+        async with asyncio.TaskGroup() as loops:
+            running = [
+                loops.create_task(dispatch.run()),
+                loops.create_task(delivery.run()),
+                loops.create_task(_draw_first_picture(studio, feed)),
+            ]
+            await stop.wait()
+            await page.cleanup()
+            await _finish(dispatch)
+            for loop in running:
+                loop.cancel()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)  # nothing is lost: what was accepted stands in the store
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+def _require_model(model: Model | None, settings: Settings) -> None:
+    if model is None:
+        raise CannotStart(f"LIMNER_MODEL is {settings.model}, which no one knows: `limner models` lists what there is.")
+    problems = weights.problems(model, settings.models_path) if settings.engine == "torch" else []
+    if problems:
+        fix = "git checkout -- engine/builtin" if model.packaged else "fetch the model again"
+        raise CannotStart(f"The model {model.name} cannot be loaded: {problems[0]}. Bring it back: {fix}.")
+
+
+async def _finish(dispatch: Dispatch) -> None:
+    """Let what is being drawn end; what does not is drawn after the next start."""
+    log.info("stopping; what is being drawn has %.0f s to end", FINISH_SECONDS)
+    try:
+        async with asyncio.timeout(FINISH_SECONDS):
+            await dispatch.drain()
+    except TimeoutError:
+        log.info("the rest is kept and drawn after the next start")
+
+
+async def _draw_first_picture(studio: Studio, feed: Feed) -> None:
+    """On the very first start, so that nobody meets an empty page."""
+    person = await studio.person(server.OPERATOR)
+    if await studio.history(person, 1):
+        return
+    _say(f'Drawing a first picture: "{FIRST_PROMPT}"')
+    try:
+        with feed.watch() as changes:
+            (job,) = await studio.imagine(person, server.HERE, FIRST_PROMPT, key="the first picture")
+            while not job.status.is_over:
+                await anext(changes)
+                job = await studio.job(person, job.id)
+    except Refused as error:
+        sentence = wording.refusal(error)
+        _say(f"  {sentence.title}. {sentence.body}")
+    else:
+        _say(*_told(job))
+
+
+def _told(job: Job) -> list[str]:
+    """What became of the first picture."""
+    if job.status != Status.DELIVERED:
+        return [f"  It was not drawn: {wording.failure(job.failure or 'internal', job.units).title}."]
+    seconds = ((job.finished_ms or 0) - (job.started_ms or 0)) / 1000
+    return [f"  {_short(i.path)} · {i.width}×{i.height} · seed {i.seed} · {seconds:.1f} s" for i in job.images]
+
+
+def _short(path: str) -> str:
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _say_where(url: str) -> None:
+    _say(f"Limner {VERSION} · {url}", "", *next_steps(url, has_gpu=shutil.which("nvidia-smi") is not None), "")
+
+
+def next_steps(url: str, *, has_gpu: bool) -> list[str]:
+    """What a person can do now. A GPU is worth a hint while only the built-in model is there."""
+    steps = [
+        f"  Draw      open {url} and type a sentence",
+        "  Discord   docs/discord.md",
+        "  Slack     docs/slack.md",
+    ]
+    if has_gpu and len(read_catalogue()) == 1:
+        steps.append("  Photos    a GPU is here: docs/builtin-model.md says what it can do")
+    return [*steps, "  Stop      Ctrl-C"]
+
+
+def _say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 10**6
