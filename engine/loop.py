@@ -247,7 +247,7 @@ class TickLoop:
         pixels = small
         request = picture.request
         if isinstance(request, Upscale) or request.quality == "full":
-            enlarging = Enlarging(loaded.upscaler, image.to(self._device), self._dtype)
+            enlarging = Enlarging(loaded.upscaler, image.to(self._device))
             picture.job.tiles += enlarging.count
             tiles, started = enlarging.tiles(), time.monotonic()
             for _ in tiles:

@@ -17,7 +17,7 @@ TILE_PX = 128  # of the small image; a few tiles per picture keep the loop answe
 
 
 class Upscaler(Protocol):
-    """[1, 3, h, w] → [1, 3, scale · h, scale · w], both in 0 … 1."""
+    """[1, 3, h, w] → [1, 3, scale · h, scale · w], both float32 in 0 … 1."""
 
     scale: int
     receptive_radius: int  # px of the small image that an output pixel can see in each direction
@@ -41,10 +41,10 @@ def load_upscaler(model: Model, models_dir: Path, device: torch.device, dtype: t
 class Enlarging:
     """One image on its way; `tiles` does the work, `pixels` is the result."""
 
-    def __init__(self, upscaler: Upscaler, image: Tensor, dtype: torch.dtype, tile_px: int = TILE_PX):
+    def __init__(self, upscaler: Upscaler, image: Tensor, tile_px: int = TILE_PX):
         _, height, width = image.shape
         self.pixels: Pixels = np.empty((height * upscaler.scale, width * upscaler.scale, 3), np.uint8)
-        self._upscaler, self._image, self._tile_px = upscaler, image.to(dtype), tile_px
+        self._upscaler, self._image, self._tile_px = upscaler, image.float(), tile_px
         self.count = -(-height // tile_px) * -(-width // tile_px)
 
     @torch.inference_mode()

@@ -20,7 +20,7 @@ def upscaler():
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 96), (70, 33)])
 def test_tiles_join_to_what_the_network_makes_of_the_whole(upscaler, height, width):
     image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(1))
-    enlarging = Enlarging(upscaler, image, torch.float32, tile_px=32)
+    enlarging = Enlarging(upscaler, image, tile_px=32)
     count = sum(1 for _ in enlarging.tiles())
     whole = to_bytes(upscaler(image[None])[0])
     assert count == enlarging.count > 1
@@ -37,6 +37,6 @@ def test_a_tile_that_saw_less_than_the_network_sees_would_show(upscaler):
             return upscaler(image)
 
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(1))
-    enlarging = Enlarging(Blind(), image, torch.float32, tile_px=32)
+    enlarging = Enlarging(Blind(), image, tile_px=32)
     list(enlarging.tiles())
     assert np.abs(enlarging.pixels.astype(int) - to_bytes(upscaler(image[None])[0])).max() > 10

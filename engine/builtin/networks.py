@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
+from torch.nn import functional
 
 LATENT_LOGVAR = -4.0  # the decoder is trained with noise of this size on its latents
 
@@ -22,7 +22,7 @@ class Residual(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(F.relu(x))))
+        return x + self.second(functional.relu(self.first(functional.relu(x))))
 
 
 class Down(nn.Module):
@@ -34,7 +34,7 @@ class Down(nn.Module):
         self.fold = nn.Conv2d(channels * ratio**2, out, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fold(F.pixel_unshuffle(x, self.ratio))
+        return self.fold(functional.pixel_unshuffle(x, self.ratio))
 
 
 class Up(nn.Module):
@@ -46,7 +46,7 @@ class Up(nn.Module):
         self.unfold = nn.Conv2d(channels, out * ratio**2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.unfold(x), self.ratio)
+        return functional.pixel_shuffle(self.unfold(x), self.ratio)
 
 
 @dataclass
@@ -107,15 +107,22 @@ class SmallVAE(ModelMixin, ConfigMixin):
     def decode(
         self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
     ) -> DecoderOutput | tuple[Tensor]:
-        sample = self.decoder(self.post_quant_conv(z))
+        sample = self.drawn(z)
         return DecoderOutput(sample=sample) if return_dict else (sample,)
 
+    def drawn(self, z: Tensor) -> Tensor:
+        """[B,C,h,w] → [B,3,16·h,16·w]."""
+        picture: Tensor = self.decoder(self.post_quant_conv(z))
+        return picture
+
     def forward(self, sample: Tensor) -> Tensor:
-        return self.decoder(self.post_quant_conv(self.quant_conv(self.encoder(sample))))
+        return self.drawn(self.quant_conv(self.encoder(sample)))
 
     @torch.no_grad()
     def whiten(self, mean: Tensor, std: Tensor) -> None:
         """Fold (z − mean) / std, both [C], into the 1×1 convolutions around the latents."""
+        assert self.post_quant_conv.bias is not None
+        assert self.quant_conv.bias is not None
         self.post_quant_conv.bias += self.post_quant_conv.weight[:, :, 0, 0] @ mean
         self.post_quant_conv.weight *= std.view(1, -1, 1, 1)
         self.quant_conv.weight /= std.view(-1, 1, 1, 1)
@@ -153,9 +160,10 @@ class Upscaler(ModelMixin, ConfigMixin):
 
     def enlarge(self, image: Tensor) -> Tensor:
         """Without the clamp, which would stop gradients where black and white are overshot."""
-        detail = F.pixel_shuffle(self.tail(self.body(self.head(image))), self.scale)
-        smooth = F.interpolate(image, scale_factor=self.scale, mode="bilinear")
-        return smooth + detail
+        features = self.body(self.head(image.to(self.head.weight.dtype)))
+        detail = functional.pixel_shuffle(self.tail(features), self.scale)
+        smooth = functional.interpolate(image, scale_factor=self.scale, mode="bilinear")
+        return smooth + detail  # in float32 if `image` is: soft gradients need more bits than bfloat16 has
 
 
 def _residuals(channels: int, count: int) -> list[nn.Module]:
