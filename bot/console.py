@@ -63,6 +63,7 @@ class Watch:
 @contextmanager
 def watching(draws: Sequence[Draw], *, quiet: bool) -> Iterator[Watch]:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    console = Console(stderr=True, quiet=quiet)
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
+    console = Console(stderr=True)
+    console.quiet = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=console.quiet) as bars:
         yield Watch(bars, draws)
