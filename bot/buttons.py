@@ -1,6 +1,7 @@
 """What each button under a picture asks for: a stored job → the next request. Pure."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -13,6 +14,14 @@ from engine.protocol import MAX_SEED, Draw, Request, Upscale
 VERBS = ("reroll", "remix", "vary", "vary_slightly", "four_more", "full_size", "again")
 STRENGTHS = {"vary": 0.6, "vary_slightly": 0.3}
 MANY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What a press asks for."""
+
+    requests: tuple[Request, ...]
+    is_private: bool
 
 
 def recipe(job: Job) -> Draw:
@@ -49,24 +58,31 @@ def pressed(
     models: Catalogue,
     default_model: str,
     new_seed: Callable[[], int],
-) -> tuple[Request, ...]:
-    """The requests of a press; `text` is what a remix changes. Raises Unknown, Gone, BadPrompt and BadOption."""
+) -> Pressed:
+    """Any button; `text` is what a remix changes. What comes of a private job is private.
+
+    Raises Unknown, Gone, BadPrompt and BadOption.
+    """
+    if verb == "remix":
+        changed = prompt.change(text, recipe(job), models=models, default_model=default_model, new_seed=new_seed)
+        return Pressed(changed.draws, changed.is_private or job.is_private)
+    return Pressed((_request(verb, job, index, models, new_seed),), job.is_private)
+
+
+def _request(verb: str, job: Job, index: int, models: Catalogue, new_seed: Callable[[], int]) -> Request:
     draw, one = recipe(job), image_draw(job, index)
     match verb:
         case "reroll":
-            return (msgspec.structs.replace(draw, seed=new_seed()),)
+            return msgspec.structs.replace(draw, seed=new_seed())
         case "again":
-            return (draw,)
+            return draw
         case "four_more":
-            return (msgspec.structs.replace(one, seed=new_seed(), count=MANY),)
+            return msgspec.structs.replace(one, seed=new_seed(), count=MANY)
         case "vary" | "vary_slightly":
             source = stored_image(job, index).path
-            seed, strength = new_seed(), STRENGTHS[verb]
-            return (msgspec.structs.replace(one, seed=seed, init_image=source, strength=strength),)
+            return msgspec.structs.replace(one, seed=new_seed(), init_image=source, strength=STRENGTHS[verb])
         case "full_size":
-            return (_enlarged(job, index, one, models),)
-        case "remix":
-            return prompt.change(text, draw, models=models, default_model=default_model, new_seed=new_seed).draws
+            return _enlarged(job, index, one, models)
     raise Unknown(verb)
 
 

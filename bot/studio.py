@@ -93,13 +93,13 @@ class Studio:
         """
         job = await self.job(person, job_id, place)
         rules = self._rules
-        requests = buttons.pressed(
+        pressed = buttons.pressed(
             verb, job, index, text, models=rules.models, default_model=rules.default_model, new_seed=self._new_seed
         )
-        for request in requests:
+        for request in pressed.requests:
             _require_source(request)
         lineage = Lineage(job.id, index, verb)
-        wanted = [Wanted(request, self._price(request), lineage, job.is_private) for request in requests]
+        wanted = [Wanted(each, self._price(each), lineage, pressed.is_private) for each in pressed.requests]
         return await self._submit(person, place, wanted, key, is_acknowledged)
 
     async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:

@@ -1,4 +1,3 @@
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -146,6 +145,14 @@ async def test_pressing_twice_is_one_job(press, drawn, clock):
     assert (await press("reroll", drawn)).id != first.id
 
 
+async def test_what_comes_of_a_private_picture_is_private(studio, ask, ada):
+    [job] = await ask(ada, "a car --private yes")
+    [child] = await studio.press(ada, GUILD, "reroll", job.id, 0, key="reroll")
+    [public] = await ask(ada, "a car")
+    [remix] = await studio.press(ada, GUILD, "remix", public.id, 0, key="remix", text="--private yes")
+    assert (child.is_private, remix.is_private) == (True, True)
+
+
 async def test_two_remixes_that_differ_are_two_jobs(press, drawn):
     assert (await press("remix", drawn, text="at night")).id != (await press("remix", drawn, text="in fog")).id
 
@@ -226,12 +233,3 @@ async def test_the_queue_shows_ones_own_jobs_and_the_number_of_the_others(closed
     await closed.imagine(bob, GUILD, "a car", key="1")
     view = await closed.queue(ada)
     assert ([job.id for job, _ in view.own], view.others) == (mine, 1)
-
-
-async def test_sixty_four_who_race_take_not_one_unit_too_much(house, ada, draw):
-    for person in (ada, await house.studio.person(Identity("discord", "", "eve"))):
-        asks = [house.studio.imagine(person, GUILD, f"a car --steps {4 + n % 3}", key=str(n)) for n in range(64)]
-        answers = await asyncio.gather(*asks, return_exceptions=True)
-        assert sum(isinstance(answer, list) for answer in answers) == 10
-        assert (await house.studio.quota(person)).used == 20
-    assert await house.store.ledger_problems() == []
