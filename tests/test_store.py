@@ -16,9 +16,10 @@ async def submit(store, person, *each, clock, key="key", limits=NO_LIMITS):
     return await store.submit(person, PAGE, each, key=key, limits=limits, now_ms=clock())
 
 
-async def draw_one(store, job, clock):
+async def draw_one(store, job, clock, *others):
     await store.started(job.id, clock())
-    await store.image_done(job.id, Image(0, 7, "done", f"/spool/{job.id}/0.png", "ab", 64, 64))
+    for image in (Image(0, 7, "done", f"/spool/{job.id}/0.png", "ab", 64, 64), *others):
+        await store.image_done(job.id, image)
     await store.rendered(job.id, gpu_seconds=1.0, engine="1 cpu", now_ms=clock())
 
 
@@ -76,8 +77,7 @@ async def test_a_thread_holds_the_root_and_everything_that_came_of_it(store, ada
 
 async def test_a_delivered_image_is_charged_and_a_withheld_one_released(store, ada, clock, draw):
     [job] = await submit(store, ada, wanted(draw, units=4, count=2), clock=clock)
-    await draw_one(store, job, clock)
-    await store.image_done(job.id, Image(1, 8, "withheld", "/spool/x/1.png", "cd", 64, 64))
+    await draw_one(store, job, clock, Image(1, 8, "withheld", "/spool/x/1.png", "cd", 64, 64))
     [parcel] = await store.due(clock(), 10)
     await store.delivered(parcel, clock())
     account = await store.account(ada, clock())
@@ -105,6 +105,23 @@ async def test_a_job_that_is_drawn_can_no_longer_be_cancelled(store, ada, clock,
     [job] = await submit(store, ada, wanted(draw), clock=clock)
     await draw_one(store, job, clock)
     assert not await store.cancelled(job.id, clock())
+
+
+async def test_a_job_that_is_cancelled_half_way_keeps_no_image(store, ada, clock, draw):
+    [job] = await submit(store, ada, wanted(draw, units=2, count=2), clock=clock)
+    await store.started(job.id, clock())
+    await store.image_done(job.id, Image(0, 7, "done", "/spool/0.png", "ab", 64, 64))
+    await store.cancelled(job.id, clock())
+    await store.image_done(job.id, Image(1, 8, "done", "/spool/1.png", "ab", 64, 64))
+    assert [image.status for image in (await store.job(job.id)).images] == ["deleted"]
+
+
+async def test_sixty_four_who_race_take_not_one_unit_too_much(store, ada, clock, draw):
+    limits = Limits(allowance=20, own_waiting=None, waiting=10_000)
+    race = [submit(store, ada, wanted(draw, 3), clock=clock, key=str(n), limits=limits) for n in range(64)]
+    answers = await asyncio.gather(*race, return_exceptions=True)
+    assert sum(isinstance(answer, QuotaExceeded) for answer in answers) == 64 - 6
+    assert (await store.account(ada, clock())).reserved == 18
 
 
 async def test_after_a_restart_everything_accepted_waits_in_its_old_order(tmp_path, clock, draw):

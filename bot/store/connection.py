@@ -100,7 +100,7 @@ def prepare_data_dir(data_dir: Path) -> None:
             folder.chmod(0o700)
         probe = data_dir / ".probe"
         probe.write_bytes(b"\0" * 4096)
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise CannotStart(
             f"The data directory {data_dir} cannot be written ({error.strerror or error}). "
@@ -165,7 +165,7 @@ def _cannot_open(error: Exception, file: Path) -> CannotStart:
     code: int = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return _damaged(file)
-    reason = _reason(error) if isinstance(error, sqlite3.Error) else None
+    reason = _reason(error) if isinstance(error, sqlite3.Error) else getattr(error, "strerror", None)
     return CannotStart(f"{file} cannot be opened ({reason or error}). Mend that and start Limner again.")
 
 

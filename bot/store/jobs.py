@@ -49,7 +49,8 @@ _WAITING = """
 """
 _SAVE_IMAGE = """
     INSERT OR REPLACE INTO images (job_id, image_index, seed, status, path, sha256, width, height)
-    VALUES (:job, :index, :seed, :status, :path, :sha256, :width, :height)
+    SELECT id, :index, :seed, :status, :path, :sha256, :width, :height
+    FROM jobs WHERE id = :job AND status = 'running'
 """
 _IMAGES = """
     SELECT job_id, image_index, seed, status, path, sha256, width, height
@@ -161,6 +162,7 @@ def free_id(conn: sqlite3.Connection, new_id: Callable[[int], str]) -> str:
 
 
 def save_image(conn: sqlite3.Connection, job_id: str, image: Image) -> None:
+    """Record an image of a job that runs; of one that was ended meanwhile nothing is kept."""
     conn.execute(_SAVE_IMAGE, {"job": job_id} | asdict(image))
 
 

@@ -1,5 +1,6 @@
 """The truth: every public method is one whole transaction."""
 
+import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from bot.store.jobs import Wanted
 from bot.store.ledger import Account
 from bot.store.outbox import Parcel
 from engine.protocol import Draw, FailureKind
+
+log = logging.getLogger(__name__)
 
 _ID_ALPHABET = "23456789bcdfghjkmnpqrstvwxz"  # no two look alike, and no vowels: no words
 _LETTERS = _ID_ALPHABET[8:]
@@ -243,10 +246,13 @@ async def open_store(data_dir: Path, *, new_id: Callable[[int], str] = new_job_i
     prepare_data_dir(data_dir)
     lock = DataLock(data_dir)
     try:
-        return Store(await open_database(data_dir / "limner.db"), lock, new_id=new_id)
+        store = Store(await open_database(data_dir / "limner.db"), lock, new_id=new_id)
     except BaseException:
         lock.release()
         raise
+    for problem in await store.ledger_problems():
+        log.error("the ledger does not add up: %s", problem)
+    return store
 
 
 def _known(conn: sqlite3.Connection, person: Person, wanted: Sequence[Wanted], key: str, now_ms: int) -> list[Job]:
@@ -275,9 +281,10 @@ def _end(
     failure: FailureKind | None = None,
     detail: str | None = None,
 ) -> bool:
-    """Fail or cancel a job: released, and its end to be shown."""
+    """Fail or cancel a job: released, none of its images kept, and its end to be shown."""
     if not jobs.move(conn, job_id, to, now_ms=now_ms, failure=failure, detail=detail):
         return False
+    jobs.mark_deleted(conn, job_id, None)
     job = jobs.read(conn, job_id)
     assert job is not None
     _settle(conn, job, [], now_ms)
