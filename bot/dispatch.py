@@ -180,6 +180,7 @@ class Dispatch:
     async def _take_in(self, event: Event | Died) -> None:
         if isinstance(event, Ready):
             self.engine_name = f"{event.version} {event.device} {event.dtype}"
+            log.info("the engine is ready: %s, %s, %s", event.device, event.device_name, event.dtype)
             self._wake.set()
         elif isinstance(event, Died):
             await self._requeue_after(event)
