@@ -20,6 +20,11 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _STATUSES: Mapping[str, int] = {
     "quota": 429, "queue_full": 429, "not_allowed": 403, "unknown": 404, "gone": 410, "unavailable": 503,
 }  # fmt: skip
+_PLAIN: Mapping[int, tuple[str, str]] = {
+    404: ("unknown", "Nothing is at that address"),
+    405: ("wrong_method", "That address is asked in another way"),
+    413: ("too_large", f"That is too much: at most {MAX_BODY_BYTES // 1024} KiB are read"),
+}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
@@ -92,7 +97,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return problem(error.status, "http", error.reason, "docs/web-api.md lists every address.")
+        code, title = _PLAIN.get(error.status, ("http", error.reason))
+        return problem(error.status, code, title, "docs/web-api.md says what there is.")
     except Exception:
         reference = f"E-{secrets.token_hex(2)}"
         log.exception("%s: %s %s", reference, request.method, request.path)

@@ -120,10 +120,10 @@ const views = {
   original: (job, index) => el("a", { href: `${job.images.find((each) => each.index === index).url}?download=1` }).click(),
 };
 
-async function act(job, verb, index) {
+async function act(job, verb, index, text = "") {
   if (views[verb]) return views[verb](job, index);
   if (verb === "delete" && !(await confirmFirst("Delete this picture?", "Its file goes for good. The recipe stays, so it can be drawn again.", "Delete", "danger"))) return null;
-  return press(job, verb, { index });
+  return press(job, verb, { index, text });
 }
 
 async function press(job, verb, body) {
@@ -137,7 +137,7 @@ async function press(job, verb, body) {
     }
     return true;
   } catch (error) {
-    return complain(error);
+    return complain(error, job);
   }
 }
 
@@ -155,23 +155,27 @@ async function submit(text, plan) {
   }
 }
 
-function note(sentence, kind = "note") {
+// An action of a sentence: a press on the job it was about, a command that is typed, or back to the text.
+function follow({ verb, command }, job) {
+  note(null);
+  if (job && verb && verb !== "edit") act(job, verb, 0, command);
+  else if (command) submit(command, null);
+  else $("prompt").focus();
+}
+
+function note(sentence, kind = "note", job = null) {
   $("feed").querySelectorAll(".note").forEach((node) => node.remove());
   if (!sentence) return;
-  const actions = (sentence.actions ?? []).map((action) => button(action.label, () => {
-    note(null);
-    if (action.command) composer.set(action.command);
-    if (action.command && action.runs) submit(action.command, null);
-  }, "soft"));
+  const actions = sentence.actions.map((action) => button(action.label, () => follow(action, job), "soft"));
   $("feed").append(el("div", { class: `note ${kind}`, role: "alert", tabindex: "-1" }, el("strong", {}, rich(sentence.title)),
     el("p", {}, rich(sentence.body ?? "")), el("div", { class: "buttons" }, actions, button("Dismiss", () => { note(null); $("prompt").focus(); }, "ghost"))));
   toEnd();
 }
 
-function complain(error) {
+function complain(error, job) {
   if (!(error instanceof Refusal)) throw error;
   const inThread = thread && matchMedia("(max-width: 1099px)").matches;
-  if (!inThread) note(error.sentence, "error");
+  if (!inThread) note(error.sentence, "error", job);
   else openDialog(error.sentence.title.replaceAll("`", ""), el("p", {}, rich(error.sentence.body)));
   return false;
 }
@@ -182,8 +186,12 @@ function showQuota(quota) {
   const limit = quota.is_limited ? ` of ${quota.allowance} units today` : " units today";
   $("quota-text").replaceChildren(`${quota.used}${limit}`, quota.is_limited ? "" : el("small", {}, " · no limit for you"));
   $("quota").querySelector("i").style.transform = `scaleX(${quota.allowance ? Math.min(1, quota.used / quota.allowance) : 0})`;
-  $("quota").onclick = () => openDialog("Units", el("p", { class: "quota-line" }, rich(quota.line)),
-    el("ul", { class: "charges" }, quota.lines.map((line) => el("li", {}, rich(line)))));
+  $("quota").onclick = () => openDialog("Units", el("p", { class: "quota-line" }, rich(quota.lines[0])),
+    el("ul", { class: "charges" }, quota.lines.slice(1).map((line) => el("li", {}, rich(line)))));
+}
+
+function showEngine(engine) {
+  composer.setEngine(engine.state === "ready" ? "" : "The engine is starting; what you send waits for it.");
 }
 
 function showConnection(isUp) {
@@ -201,6 +209,7 @@ let settled = false;
 function settle(state) {
   setClock(state.now_ms);
   showQuota(state.quota);
+  showEngine(state.engine);
   state.jobs.sort(oldestFirst).forEach(know);
   refresh();
   if (settled) return;
@@ -224,7 +233,7 @@ function start() {
   addEventListener("popstate", followHash);
   [$("dialog"), $("viewer")].forEach(closeOnBackdrop);
   get("/api/models").then((answer) => { composer.models = answer.models.map((model) => model.name); }).catch(() => {});
-  listen({ state: settle, job: know, quota: showQuota }, showConnection);
+  listen({ state: settle, job: know, quota: showQuota, engine: showEngine }, showConnection);
 }
 
 start();

@@ -31,12 +31,9 @@ export function moreItems(job, index, act) {
 
 function verbs(job, act) {
   const images = shown(job);
-  if (isWaiting(job)) return [[button("Cancel", () => act("cancel", null))]];
-  if (!images.length) {
-    const own = job.failure?.actions ?? [];
-    const actions = own.length ? own : [{ label: "Run again", verb: "again" }];
-    return [actions.map(({ label, verb }) => button(label, () => act(verb, 0), "primary soft"))];
-  }
+  const own = job.actions.length || isWaiting(job) ? job.actions : [{ label: "Run again", verb: "again" }];
+  if (job.status !== "delivered") return [own.map(({ label, verb, command }) => button(label, () => act(verb, 0, command), isWaiting(job) ? "" : "primary soft"))];
+  if (!images.length) return [[button("Run again", () => act("again", 0), "primary soft")]];
   const many = job.request.count > 1;
   const index = images[0].index;
   const row = [button("Re-roll", () => act("reroll", index)), button("Remix", () => act("remix", index))];
@@ -55,14 +52,14 @@ function spoken(job) {
   if (job.status === "queued") return `Queued: ${alt(job)}`;
   if (job.status === "running") return `${STAGES[job.live?.stage] ?? "Drawing"}: ${alt(job)}`;
   if (job.status === "delivered") return `Done: ${alt(job)}`;
-  return job.failure?.title ?? `${job.status}: ${alt(job)}`;
+  return job.line;
 }
 
 export class Card {
   #was = {};
 
   constructor(job, { act, thread }) {
-    this.act = (verb, index) => act(this.job, verb, index);
+    this.act = (verb, index, text) => act(this.job, verb, index, text);
     this.frame = el("div", { class: "frame" });
     this.line = el("p", { class: "line" });
     this.verbs = el("div", { class: "verbs" });
@@ -78,7 +75,8 @@ export class Card {
     this.job = job;
     this.node.dataset.status = job.status;
     this.#when("lineage", job.lineage?.line, () => { this.lineage.replaceChildren(...rich(job.lineage?.line ?? "")); this.lineage.hidden = !job.lineage; });
-    this.#when("line", job.line, () => this.line.replaceChildren(...rich(job.line)));
+    const line = job.status === "delivered" && !shown(job).length ? "deleted; its recipe is kept" : job.line.replace(/ [▓░]+/, "").replace(/(\d|seeds?) (?=[a-z%\d])/g, "$1\u00a0");
+    this.#when("line", line, () => this.line.replaceChildren(...rich(line, isWaiting(job))));
     this.#when("frame", [isWaiting(job), job.images.map((image) => image.status)], () => this.#drawFrame(job));
     this.#when("verbs", [job.status, job.images.map((image) => image.status)], () => this.#drawVerbs(job));
     this.#progress(job);

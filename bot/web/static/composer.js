@@ -1,7 +1,7 @@
 // Where a sentence is typed: flags complete, unknown words are marked, the price stands below.
 
 import { get } from "./api.js";
-import { $, button, el } from "./dom.js";
+import { $, button, el, rich } from "./dom.js";
 
 const COMMANDS = [
   ["/imagine ", "draw a picture"], ["/limner quota", "units used and left"], ["/limner queue", "what waits"],
@@ -101,9 +101,14 @@ export class Composer {
     } catch { /* the page works without hints */ }
   }
 
+  setEngine(waits) {
+    this.waits = waits;
+    this.check();
+  }
+
   #hint(plan) {
-    if (!plan) return $("hint").replaceChildren("Type -- for options, / for commands");
-    const parts = [el("span", {}, plan.problem ? `${plan.problem.title}. ${plan.problem.body}` : plan.line)];
+    if (!plan) return $("hint").replaceChildren(this.waits || "Type -- for options, / for commands");
+    const parts = [el("span", {}, plan.problem ? (this.list.hidden ? rich(plan.problem.title) : "") : plan.line)];
     if (plan.unknown.length) parts.unshift(el("span", { class: "unknown-words" }, plan.unknown_line));
     return $("hint").replaceChildren(...parts);
   }

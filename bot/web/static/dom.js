@@ -25,29 +25,30 @@ let offsetMs = 0;
 export const setClock = (nowMs) => { offsetMs = nowMs - Date.now(); };
 export const now = () => Date.now() + offsetMs;
 
-function until(atMs) {
+function until(atMs, isPlan) {
   const seconds = Math.round((atMs - now()) / 1000);
-  const ago = seconds < 0;
+  const ago = seconds <= 0;
   const size = Math.abs(seconds);
-  if (ago && size < 5) return "in a moment";
+  if (ago && isPlan) return "in a moment";
+  if (ago && size < 5) return "just now";
   const text = size < 90 ? `${size} s` : size < 5400 ? `${Math.round(size / 60)} min`
     : size < 129600 ? `${Math.round(size / 3600)} h` : `${Math.round(size / 86400)} days`;
   return ago ? `${text} ago` : `in ${text}`;
 }
 
-const retime = (node) => { node.textContent = until(Number(node.dataset.at)); };
+const retime = (node) => { node.textContent = until(Number(node.dataset.at), "plan" in node.dataset); };
 setInterval(() => document.querySelectorAll("time[data-at]").forEach(retime), 1000);
 
-export function time(atMs) {
-  const node = el("time", { "data-at": atMs, title: new Date(atMs).toLocaleString() });
+function time(atMs, isPlan) {
+  const node = el("time", { "data-at": atMs, "data-plan": isPlan, title: new Date(atMs).toLocaleString() });
   retime(node);
   return node;
 }
 
-// A line of the server: <t:MS> stands for a moment, `x` for an id.
-export function rich(line) {
+// A line of the server: <t:MS> stands for a moment, which in a plan is still to come; `x` for what can be typed.
+export function rich(line, isPlan = false) {
   return line.split(/(<t:\d+>|`[^`]+`)/).map((part) => {
-    if (/^<t:\d+>$/.test(part)) return time(Number(part.slice(3, -1)));
+    if (/^<t:\d+>$/.test(part)) return time(Number(part.slice(3, -1)), isPlan);
     if (/^`[^`]+`$/.test(part)) return el("code", {}, part.slice(1, -1));
     return part;
   });
