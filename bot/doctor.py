@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,8 +87,9 @@ def _data(data: Path) -> Check:
         return Check("data", "fail", f"{place} is not a directory", "Set LIMNER_DATA to another place.")
     free = shutil.disk_usage(place).free
     found = f"{data.resolve()}, {free / 1e9:.1f} GB free"
-    if not _is_writable(place):
-        return Check("data", "fail", f"{place} cannot be written", "Change its permissions or set LIMNER_DATA.")
+    if reason := _write_problem(place):
+        fix = "Free some space, change its permissions, or set LIMNER_DATA to another directory."
+        return Check("data", "fail", f"{place} cannot be written ({reason})", fix)
     if free < LEAST_FREE_BYTES:
         return Check("data", "fail", found, "Free some disk space, or set LIMNER_DATA to another disk.")
     if free < FEW_FREE_BYTES:
@@ -97,15 +99,17 @@ def _data(data: Path) -> Check:
     return Check("data", "ok", found)
 
 
-def _is_writable(folder: Path) -> bool:
-    """By writing: permission bits say little for root, containers and read-only mounts."""
+def _write_problem(folder: Path) -> str | None:
+    """By writing: permission bits say little for root, containers, read-only mounts and full disks."""
     probe = folder / ".limner-doctor"
     try:
         probe.write_bytes(b"\0" * 4096)
         probe.unlink()
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        with suppress(OSError):
+            probe.unlink()
+        return error.strerror
+    return None
 
 
 def _database(file: Path) -> Iterator[Check]:

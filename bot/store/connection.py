@@ -130,7 +130,7 @@ def _open(file: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error, CannotStart) as error:
         if conn:
             conn.close()
-        raise _cannot_open(error, file) from error
+        raise cannot_open(error, file) from error
 
 
 def _check(conn: sqlite3.Connection, file: Path) -> None:
@@ -159,7 +159,7 @@ def migrate(conn: sqlite3.Connection, migrations: list[tuple[int, str]], file: P
             conn.executescript(f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {version}; COMMIT;")
 
 
-def _cannot_open(error: Exception, file: Path) -> CannotStart:
+def cannot_open(error: Exception, file: Path) -> CannotStart:
     if isinstance(error, CannotStart):
         return error
     code: int = getattr(error, "sqlite_errorcode", 0)

@@ -2,14 +2,13 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.errors import CannotStart
 from bot.jobs import Identity
 from bot.store import ledger, people
-from bot.store.connection import read_migrations
+from bot.store.connection import cannot_open, read_migrations
 from bot.store.ledger import Account
 
 SQLITE_VERSION = sqlite3.sqlite_version_info
@@ -48,13 +47,8 @@ def account_of(file: Path, identity: Identity, now_ms: int) -> Account:
 @contextmanager
 def _reading(file: Path) -> Iterator[sqlite3.Connection]:
     try:
-        conn = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as conn:
+            conn.row_factory = sqlite3.Row
+            yield conn
     except sqlite3.Error as error:
-        raise CannotStart(f"{file} cannot be opened ({error}).") from error
-    conn.row_factory = sqlite3.Row
-    try:
-        yield conn
-    except sqlite3.Error as error:
-        raise CannotStart(f"{file} cannot be read ({error}): put a backup in its place, or move it away.") from error
-    finally:
-        conn.close()
+        raise cannot_open(error, file) from error
