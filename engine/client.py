@@ -177,7 +177,8 @@ class LocalEngine:
     async def _spawn(self, theirs: socket.socket) -> asyncio.subprocess.Process:
         command = [sys.executable, "-m", "engine.worker", str(theirs.fileno()), self._kind, str(self._models_dir)]
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        environment["PYTHONUNBUFFERED"] = "1"
         return await asyncio.create_subprocess_exec(
             *command,
             pass_fds=[theirs.fileno()],
