@@ -42,6 +42,14 @@ async def test_those_who_wait_know_their_place(house, ada, draw):
     await house.end_of(job_ids[2])
 
 
+async def test_a_drain_ends_what_is_drawn_and_begins_nothing(house, ada, draw):
+    first, second = await house.accept(ada, *[wanted(draw, count=4, steps=40)] * 2)
+    await house.until(first, lambda job, live: live and live.stage == "drawing")
+    await house.dispatch.drain()
+    assert (await house.end_of(first)).status == "delivered"
+    assert (await house.store.job(second)).status == "queued"
+
+
 @pytest.mark.parametrize("fault", ["kill 2", "exit", "garbage 2"])
 async def test_a_job_whose_engine_died_goes_on_and_is_charged_once(house, ada, clock, draw, faults, fault):
     faults(fault)
