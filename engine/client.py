@@ -31,6 +31,7 @@ LOADING_SECONDS = 600.0  # a large model from a slow disk
 HANG_SECONDS = 30.0
 HANG_GAPS = 10  # or this many times the median gap between two frames, where that is longer
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+DEATHS_IN_A_ROW = 3  # so many, and somebody should look
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH", "XDG_CACHE_HOME",
     "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
@@ -146,6 +147,8 @@ class LocalEngine:
             deaths = 0 if time.monotonic() - born > LONGEST_PAUSE_SECONDS else deaths + 1
             pause = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (deaths - 1))
             log.error("the engine is gone: %s; starting it again in %.1f s", reason, pause)
+            if deaths >= DEATHS_IN_A_ROW:
+                log.error("it has died %d times in a row: `limner doctor` looks for the reason", deaths)
             self._events.put_nowait(Died(reason, tuple(sorted(self._jobs)), pause))
             self._jobs.clear()
             await asyncio.sleep(pause)
