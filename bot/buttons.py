@@ -88,6 +88,6 @@ def _request(verb: str, job: Job, index: int, models: Catalogue, new_seed: Calla
 
 def _enlarged(job: Job, index: int, one: Draw, models: Catalogue) -> Upscale:
     if one.quality == "full":
-        raise BadOption("full_size", "is what this picture has already")
+        raise BadOption("Full size", "is what this picture has already")
     size = prompt.full_size_of(one, models)
     return Upscale(source=stored_image(job, index).path, of=one, width=size.width, height=size.height)

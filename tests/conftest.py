@@ -8,7 +8,7 @@ import pytest
 from bot.jobs import Identity, Person
 from bot.store import Store, open_store
 from engine.protocol import Draw
-from tests.house import Clock, House
+from tests.house import Clock, House, a_draw
 
 
 @pytest.fixture
@@ -30,19 +30,7 @@ async def ada(store: Store, clock: Clock) -> Person:
 
 @pytest.fixture
 def draw() -> Draw:
-    return Draw(
-        prompt="a red car",
-        negative_prompt=None,
-        model="builtin",
-        seed=7,
-        count=1,
-        steps=4,
-        guidance_scale=4.0,
-        scheduler="dpmpp_2m",
-        width=64,
-        height=64,
-        quality="draft",
-    )
+    return a_draw()
 
 
 @pytest.fixture

@@ -34,6 +34,23 @@ class Clock:
         self.ms += int(seconds * 1000)
 
 
+def a_draw() -> Draw:
+    """A small one: a draft of a few steps."""
+    return Draw(
+        prompt="a red car",
+        negative_prompt=None,
+        model="builtin",
+        seed=7,
+        count=1,
+        steps=4,
+        guidance_scale=4.0,
+        scheduler="dpmpp_2m",
+        width=64,
+        height=64,
+        quality="draft",
+    )
+
+
 def wanted(draw: Draw, units: int = 1, **changes: object) -> Wanted:
     return Wanted(msgspec.structs.replace(draw, **changes), units)
 

@@ -12,10 +12,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from bot.errors import QuotaExceeded
 from bot.jobs import Identity, Image, Status
-from bot.store import Limits, Wanted, open_store
+from bot.store import Limits, open_store
 from bot.store.ledger import DAY_MS
-from engine.protocol import Draw
-from tests.house import PAGE, Clock
+from tests.house import PAGE, Clock, a_draw, wanted
 
 ALLOWANCE = 12
 LIMITS = Limits(allowance=ALLOWANCE, own_waiting=None, waiting=10_000)
@@ -74,7 +73,7 @@ class LedgerAgainstItsModel(RuleBasedStateMachine):
         call = self.store.submit(
             self.person,
             PAGE,
-            [Wanted(a_draw(count), each * count)],
+            [wanted(a_draw(), each * count, count=count)],
             key=str(self.keys),
             limits=LIMITS,
             now_ms=self.clock(),
@@ -160,21 +159,6 @@ class LedgerAgainstItsModel(RuleBasedStateMachine):
         assert account.charged >= 0
         assert account.reserved >= 0
         assert self.run(self.store.ledger_problems()) == []
-
-
-def a_draw(count: int) -> Draw:
-    return Draw(
-        prompt="a car",
-        negative_prompt=None,
-        model="builtin",
-        seed=7,
-        count=count,
-        steps=4,
-        guidance_scale=4.0,
-        scheduler="ddim",
-        width=64,
-        height=64,
-    )
 
 
 TestLedgerAgainstItsModel = LedgerAgainstItsModel.TestCase

@@ -2,6 +2,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import sys
 
 import pytest
 
@@ -136,6 +137,41 @@ async def test_after_a_restart_everything_accepted_waits_in_its_old_order(tmp_pa
     store = await open_store(tmp_path)
     assert [pending.job.id for pending in await store.resume(clock())] == [job.id for job in jobs]
     await store.close()
+
+
+ACCEPT_AND_WAIT = """
+import asyncio, sys
+from pathlib import Path
+from bot.jobs import Identity
+from bot.store import open_store
+from tests.house import NO_LIMITS, PAGE, a_draw, wanted
+
+async def main(data):
+    store = await open_store(data)
+    ada = await store.person(Identity("web", "", "ada"), is_operator=True, now_ms=1)
+    two = [wanted(a_draw())] * 2
+    jobs = await store.submit(ada, PAGE, two, key="key", limits=NO_LIMITS, now_ms=1)
+    await store.started(jobs[0].id, 2)
+    print(*(job.id for job in jobs), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_process_that_is_killed_loses_nothing_it_accepted(tmp_path, clock):
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ACCEPT_AND_WAIT, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    accepted = (await child.stdout.readline()).decode().split()
+    child.kill()
+    await child.communicate()
+    store = await open_store(tmp_path)
+    resumed = await store.resume(clock())
+    problems = await store.ledger_problems()
+    await store.close()
+    assert ([pending.job.id for pending in resumed], problems) == (accepted, [])
+    assert [pending.job.attempts for pending in resumed] == [1, 0]
 
 
 async def test_a_job_that_kills_the_engine_twice_has_failed(store, ada, clock, draw):
