@@ -94,8 +94,8 @@ def fit(pixels: Pixels, width: int, height: int) -> Pixels:
     if (have_width, have_height) == (width, height):
         return pixels
     scale = min(have_width / width, have_height / height)
-    left, top = (have_width - width * scale) / 2, (have_height - height * scale) / 2
-    box = (left, top, left + width * scale, top + height * scale)
+    left, top = max(0.0, (have_width - width * scale) / 2), max(0.0, (have_height - height * scale) / 2)
+    box = (left, top, min(have_width, left + width * scale), min(have_height, top + height * scale))
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, box=box))
 
 

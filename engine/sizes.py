@@ -52,9 +52,3 @@ def _multiples_around(px: float, multiple: int) -> tuple[int, int]:
 
 def _misfit(size: Size, ratio: float, area: int) -> float:
     return abs(log(size.ratio / ratio)) + 0.25 * abs(log(size.width * size.height / area))
-
-
-def covering(source: Size, target: Size) -> Size:
-    """`source` scaled so that it just covers `target`; what sticks out is cropped evenly."""
-    scale = max(target.width / source.width, target.height / source.height)
-    return Size(max(target.width, round(source.width * scale)), max(target.height, round(source.height * scale)))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine import encode
+from engine.sizes import base_size, final_size
 
 TEXT = {"parameters": "a café\nSteps: 20", "XML:com.adobe.xmp": "<x:xmpmeta/>"}
 
@@ -49,6 +50,12 @@ def test_a_film_strip_lays_its_frames_side_by_side():
 @pytest.mark.parametrize(("height", "width"), [(1152, 2048), (2048, 683), (64, 64)])
 def test_fitting_gives_exactly_the_size(height, width):
     assert encode.fit(noise(64, 64), width, height).shape == (height, width, 3)
+
+
+@given(st.floats(1 / 3, 3), st.sampled_from([(256, 16), (512, 8), (1024, 64)]))
+def test_any_base_size_can_be_fitted_to_its_final_size(ratio, model):
+    base, final = base_size(ratio, *model), final_size(ratio, 200)
+    assert encode.fit(noise(base.height, base.width), final.width, final.height).shape == (final.height, final.width, 3)
 
 
 def test_fitting_crops_both_sides_evenly():
