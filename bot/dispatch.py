@@ -57,8 +57,9 @@ class Dispatch:
         spool: Path,
         now_ms: Callable[[], int],
         wake_delivery: Callable[[], None],
+        warm_model: str | None = None,  # loaded as soon as the engine is up, before anybody asks
     ):
-        self._store, self._engine, self._feed = store, engine, feed
+        self._store, self._engine, self._feed, self._warm_model = store, engine, feed, warm_model
         self._spool, self._now_ms, self._wake_delivery = spool, now_ms, wake_delivery
         self._queue, self._pace = FairQueue(), Pace()
         self._jobs: dict[str, Job] = {}  # waiting in the queue
@@ -181,6 +182,8 @@ class Dispatch:
         if isinstance(event, Ready):
             self.engine_name = f"{event.version} {event.device} {event.dtype}"
             log.info("the engine is ready: %s, %s, %s", event.device, event.device_name, event.dtype)
+            if self._warm_model:
+                await self._engine.load(self._warm_model)
             self._wake.set()
         elif isinstance(event, Died):
             await self._requeue_after(event)

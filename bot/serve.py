@@ -46,7 +46,15 @@ async def serve(settings: Settings) -> None:
         spool = settings.data.resolve() / "spool"
         feed, engine = Feed(), LocalEngine(settings.engine, models_dir=settings.models_path)
         delivery = Delivery(store, feed, {"web": Page()}, now_ms=_now_ms)
-        dispatch = Dispatch(store, engine, feed, spool=spool, now_ms=_now_ms, wake_delivery=delivery.wake)
+        dispatch = Dispatch(
+            store,
+            engine,
+            feed,
+            spool=spool,
+            now_ms=_now_ms,
+            wake_delivery=delivery.wake,
+            warm_model=settings.model,
+        )
         limits = Limits(allowance=settings.allowance, own_waiting=settings.own_waiting, waiting=settings.waiting)
         rules = Rules(models=catalogue, default_model=settings.model, limits=limits, spool=spool)
         studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
