@@ -9,12 +9,14 @@ import { openRemix, openViewer, showInfo, showStrip } from "./dialogs.js";
 const jobs = new Map();
 const cards = new Map();
 const threadCards = new Map();
+const heard = new Map(); // job → the number of its last event
+let events = 0;
 let thread = null; // the root whose thread is open
 let composer;
 
 const clip = (text, length) => (text.length > length ? `${text.slice(0, length - 1).trimEnd()}…` : text);
 const isGone = (job) => !isWaiting(job) && job.images.length > 0 && !shown(job).length;
-const oldestFirst = (a, b) => a.created_ms - b.created_ms || a.id.localeCompare(b.id);
+const oldestFirst = (a, b) => a.created_ms - b.created_ms || a.order - b.order;
 const family = (root) => [...jobs.values()].filter((job) => job.root === root).sort(oldestFirst);
 
 // ---- what is known → what is shown
@@ -23,6 +25,7 @@ function know(job) {
   const known = jobs.get(job.id);
   const pinned = known === undefined && !thread && isNearEnd();
   if (known?.status === job.status && job.live === null) job.live = known.live;
+  job.order = known?.order ?? jobs.size;
   jobs.set(job.id, job);
   const root = job.root ?? job.id;
   if (root === job.id) place(cards, $("feed"), job, { act, thread: (it) => openThread(it.id) });
@@ -31,6 +34,19 @@ function know(job) {
   cards.get(root)?.setChildren(family(root).filter((each) => each.id !== root && !isGone(each)));
   if (pinned) toEnd();
   refresh();
+}
+
+// An answer may be overtaken by events: what was heard since it was asked for is newer.
+async function ask(asking) {
+  const since = events;
+  const answer = await asking;
+  answer.jobs?.filter((job) => (heard.get(job.id) ?? 0) <= since).forEach(know);
+  return answer;
+}
+
+function hear(job) {
+  heard.set(job.id, ++events);
+  know(job);
 }
 
 function place(shelf, list, job, options) {
@@ -68,7 +84,7 @@ const toEnd = () => requestAnimationFrame(() => { $("scroll").scrollTop = $("scr
 
 async function fetchThread(id) {
   try {
-    (await get(`/api/jobs?thread=${id}`)).jobs.forEach(know);
+    await ask(get(`/api/jobs?thread=${id}`));
   } catch (error) { complain(error); }
 }
 
@@ -128,8 +144,7 @@ async function act(job, verb, index, text = "") {
 
 async function press(job, verb, body) {
   try {
-    const answer = await post(`/api/jobs/${job.id}/${verb}`, body);
-    answer.jobs.forEach(know);
+    const answer = await ask(post(`/api/jobs/${job.id}/${verb}`, body));
     const child = answer.jobs.find((each) => each.root && each.root !== each.id);
     if (child && child.id !== job.id) {
       await openThread(child.root, false);
@@ -144,9 +159,8 @@ async function press(job, verb, body) {
 async function submit(text, plan) {
   if (plan?.jobs > 1 && !(await confirmFirst(`Draw ${plan.jobs} pictures?`, `${plan.line}.`, `Draw ${plan.jobs}`))) return false;
   try {
-    const answer = await post("/api/commands", { text });
+    const answer = await ask(post("/api/commands", { text }));
     note(null);
-    answer.jobs?.forEach(know);
     if (answer.answer) note(answer.answer);
     toEnd();
     return true;
@@ -210,7 +224,7 @@ function settle(state) {
   setClock(state.now_ms);
   showQuota(state.quota);
   showEngine(state.engine);
-  state.jobs.sort(oldestFirst).forEach(know);
+  state.jobs.reverse().forEach(know);
   refresh();
   if (settled) return;
   settled = true;
@@ -233,7 +247,7 @@ function start() {
   addEventListener("popstate", followHash);
   [$("dialog"), $("viewer")].forEach(closeOnBackdrop);
   get("/api/models").then((answer) => { composer.models = answer.models.map((model) => model.name); }).catch(() => {});
-  listen({ state: settle, job: know, quota: showQuota, engine: showEngine }, showConnection);
+  listen({ state: settle, job: hear, quota: showQuota, engine: showEngine }, showConnection);
 }
 
 start();
