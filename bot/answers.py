@@ -37,7 +37,7 @@ def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
         "Prompt": draw.prompt or "none: a scene of its own",
         "Without": draw.negative_prompt or "",
         "Seed": str(draw.seed),
-        "Model": " · ".join(part for part in (view.model_title or draw.model, view.licence) if part),
+        "Model": " · ".join(part for part in (view.model_title or draw.model, job.model_hash, view.licence) if part),
         "Steps": f"{draw.steps} · guidance {draw.guidance_scale:g} · {draw.scheduler}",
         "Size": f"{size[0]}×{size[1]} · {draw.quality}",
         "Strength": f"{draw.strength:g} over another image" if draw.init_image and draw.strength is not None else "",

@@ -198,8 +198,8 @@ class Dispatch:
                 self._show(drawing, replace(drawing.live, previews={**drawing.live.previews, index: jpeg}))
             case ImageDone():
                 await self._keep_image(drawing, event)
-            case Done(gpu_seconds=gpu_seconds):
-                await self._finish(drawing, gpu_seconds)
+            case Done():
+                await self._finish(drawing, event)
             case Failed(kind=kind, detail=detail):
                 await self._fail(drawing.job.id, kind, detail)
             case Cancelled():
@@ -233,15 +233,17 @@ class Dispatch:
         drawing.images.add(event.index)
         self._feed.changed(job_id)
 
-    async def _finish(self, drawing: Drawing, gpu_seconds: float) -> None:
+    async def _finish(self, drawing: Drawing, done: Done) -> None:
         job_id, request, engine = drawing.job.id, drawing.job.request, self.engine_name or ""
         if len(drawing.images) < image_count(request):
             await self._fail(job_id, "internal", "the engine left out an image")
             return
-        self._pace.note(request, gpu_seconds)
+        self._pace.note(request, done.gpu_seconds)
         now_ms = self._now_ms()
         if not await self._surely(
-            lambda: self._store.rendered(job_id, gpu_seconds=gpu_seconds, engine=engine, now_ms=now_ms)
+            lambda: self._store.rendered(
+                job_id, gpu_seconds=done.gpu_seconds, engine=engine, now_ms=now_ms, model_hash=done.model_hash
+            )
         ):
             await self._drop(job_id)  # cancelled before the engine knew
             return

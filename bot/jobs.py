@@ -88,5 +88,6 @@ class Job:
     finished_ms: int | None = None
     gpu_seconds: float | None = None
     engine: str | None = None  # version, device and dtype that drew it
+    model_hash: str | None = None  # of the weights that drew it
     failure: FailureKind | None = None
     images: tuple[Image, ...] = ()

@@ -109,7 +109,7 @@ class FakeEngine:
                 self._channel.send(Preview(job_id=job.job_id, index=0, step=step, jpeg=jpeg))
         for index in range(count):
             self._finish(job, index)
-        self._channel.send(Done(job_id=job.job_id, gpu_seconds=time.monotonic() - started))
+        self._channel.send(Done(job_id=job.job_id, gpu_seconds=time.monotonic() - started, model_hash="fake"))
 
     def _finish(self, job: Generate, index: int) -> None:
         request, spool = job.request, Path(job.spool_dir)

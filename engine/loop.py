@@ -162,6 +162,7 @@ class TickLoop:
         """Put the job's images among those that are drawn, or that are enlarged."""
         self._arrived.remove(job)
         request, loaded = job.command.request, self._loaded(job)
+        job.model_hash = loaded.family.model_hash
         check(job.draw, job.model)
         started = time.monotonic()
         base = base_of(request, job.model)
@@ -258,12 +259,12 @@ class TickLoop:
                 started = time.monotonic()
             pixels = enlarging.pixels
         self._tell(picture.job, "encoding", 1, 1)
-        self._writers.submit(self._write, picture, pixels, loaded.family.model_hash)
+        self._writers.submit(self._write, picture, pixels)
 
-    def _write(self, picture: Picture, pixels: encode.Pixels, model_hash: str) -> None:
+    def _write(self, picture: Picture, pixels: encode.Pixels) -> None:
         """In a writer's thread: whatever happens is reported to the loop."""
         try:
-            self._inbox.put(write(picture, pixels, model_hash))
+            self._inbox.put(write(picture, pixels))
         except Exception as error:
             log.exception("the files of %s could not be written", picture.job.id)
             self._inbox.put(Written(picture, None, repr(error)))
@@ -285,7 +286,7 @@ class TickLoop:
         job.left -= 1
         if job.left == 0:
             del self._jobs[job.id]
-            self._channel.send(Done(job_id=job.id, gpu_seconds=job.gpu_seconds))
+            self._channel.send(Done(job_id=job.id, gpu_seconds=job.gpu_seconds, model_hash=job.model_hash))
 
     def _attempt(self, job: Working, action: Callable[[], None]) -> None:
         """The boundary of a job: what goes wrong in `action` ends this job and no other."""

@@ -25,6 +25,7 @@ class Working:
     tiles_done: int = 0
     tiles: int = 0
     gpu_seconds: float = 0.0
+    model_hash: str = ""
     told_at: float = 0.0
 
     @property
@@ -109,12 +110,12 @@ def check(draw: Draw, model: Model) -> None:
             raise BadRequest(f"{name} {value} is not in {least}..{most}")
 
 
-def write(picture: Picture, pixels: encode.Pixels, model_hash: str) -> Written:
+def write(picture: Picture, pixels: encode.Pixels) -> Written:
     """Put the original, the message's JPEG and the film strip into the job's spool directory."""
     started = time.monotonic()
     request, spool, index = picture.request, Path(picture.job.command.spool_dir), picture.index
     fitted = encode.fit(pixels, request.width, request.height)
-    text = encode.provenance(request, picture.seed, model_hash)
+    text = encode.provenance(request, picture.seed, picture.job.model_hash)
     path = spool / f"{index}.png"
     try:
         encode.write_file(spool / f"{index}.jpg", encode.jpeg(fitted, text))

@@ -109,6 +109,7 @@ class ImageDone(Message, frozen=True, kw_only=True):
 class Done(Message, frozen=True, kw_only=True):
     job_id: str
     gpu_seconds: float  # device time of this job, its share of each batch
+    model_hash: str = ""  # the first ten digits of the SHA-256 of the UNet's file
 
 
 class Cancelled(Message, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ CREATE TABLE jobs (
   finished_ms INTEGER,
   gpu_seconds REAL,
   engine TEXT,  -- version, device and dtype that drew it
+  model_hash TEXT,
   failure TEXT,
   CHECK ((parent_id IS NULL) = (verb IS NULL) AND (parent_id IS NULL) = (parent_index IS NULL))
 ) STRICT;

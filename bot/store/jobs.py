@@ -210,6 +210,7 @@ def _job(row: sqlite3.Row, images: tuple[Image, ...]) -> Job:
         finished_ms=row["finished_ms"],
         gpu_seconds=row["gpu_seconds"],
         engine=row["engine"],
+        model_hash=row["model_hash"],
         failure=row["failure"],
         images=images,
     )

@@ -158,13 +158,18 @@ class Store:
     async def image_done(self, job_id: str, image: Image) -> None:
         await self._database.run(lambda conn: jobs.save_image(conn, job_id, image))
 
-    async def rendered(self, job_id: str, *, gpu_seconds: float, engine: str, now_ms: int) -> bool:
+    async def rendered(
+        self, job_id: str, *, gpu_seconds: float, engine: str, now_ms: int, model_hash: str = ""
+    ) -> bool:
         """Every file is recorded: the job waits for its delivery."""
 
         def transaction(conn: sqlite3.Connection) -> bool:
             if not jobs.move(conn, job_id, Status.RENDERED, now_ms=now_ms):
                 return False
-            conn.execute("UPDATE jobs SET gpu_seconds = ?, engine = ? WHERE id = ?", (gpu_seconds, engine, job_id))
+            conn.execute(
+                "UPDATE jobs SET gpu_seconds = ?, engine = ?, model_hash = ? WHERE id = ?",
+                (gpu_seconds, engine, model_hash, job_id),
+            )
             outbox.post(conn, job_id, now_ms)
             return True
 
