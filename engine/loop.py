@@ -54,8 +54,15 @@ _WRITERS = 2
 
 
 class TickLoop:
-    def __init__(self, channel: Channel, models_dir: Path, precision: str = "auto", catalogue: Catalogue | None = None):
-        self._started = time.monotonic()
+    def __init__(
+        self,
+        channel: Channel,
+        models_dir: Path,
+        precision: str = "auto",
+        catalogue: Catalogue | None = None,
+        started: float | None = None,  # time.monotonic() when the process began
+    ):
+        self._started = started or time.monotonic()
         self._channel, self._models_dir = channel, models_dir
         self._device = pick_device()
         self._dtype = pick_dtype(self._device) if precision == "auto" else getattr(torch, precision)

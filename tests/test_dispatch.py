@@ -23,6 +23,7 @@ async def test_a_job_is_drawn_delivered_and_charged(house, ada, clock, draw):
     [job_id] = await house.accept(ada, wanted(draw, units=4, count=2))
     job = await house.end_of(job_id)
     assert (job.status, [image.seed for image in job.images]) == ("delivered", [7, 8])
+    assert job.model_hash == "fake"
     assert all(Path(image.path).is_file() for image in job.images)
     assert (await house.store.account(ada, clock())).charged == 4
 
