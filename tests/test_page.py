@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Error, async_playwright, expect
 
 from tests.site import OpenSite
@@ -10,17 +11,20 @@ from tests.site import OpenSite
 CHROMIUM = Path("/usr/bin/chromium")
 QUICK = "--quality draft --steps 4"
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def site(tmp_path):
     site = await OpenSite(tmp_path / "data").open()
     yield site
     await site.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser():
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -30,7 +34,7 @@ async def browser():
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(browser, site):
     """The open page. At its end: it asked no other host for anything, and nothing in it broke."""
     page = await browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
@@ -59,7 +63,7 @@ async def draw(page, text):
     return card
 
 
-async def test_type_watch_reroll_restart_and_press_the_old_button(page, site, monkeypatch):
+async def test_type_watch_reroll_restart_and_press_the_old_button(page, site):
     await expect(page.get_by_text("Say what you want to see.")).to_be_visible()
     await page.get_by_label("What to draw").fill("a red car on a mountain road --seed 7 --steps 60")
     await page.keyboard.press("Enter")
@@ -75,6 +79,7 @@ async def test_type_watch_reroll_restart_and_press_the_old_button(page, site, mo
     await expect(child.locator(".lineage")).to_contain_text("seed 7 →")
 
     await site.close()
+    site.clock.pass_seconds(60)
     await expect(page.locator("#connection")).to_contain_text("Connection lost")
     await site.open()
     await expect(page.locator("#connection")).to_contain_text("Connected again")

@@ -66,7 +66,7 @@ export function confirmFirst(title, body, label, kind = "primary") {
   return new Promise((resolve) => {
     const answer = (yes) => { resolve(yes); dialog.close(); };
     const dialog = openDialog(title, el("p", {}, body), el("div", { class: "buttons end" },
-      button("Keep as it is", () => answer(false)), button(label, () => answer(true), kind)));
+      button("Not now", () => answer(false)), button(label, () => answer(true), kind)));
     dialog.addEventListener("close", () => resolve(false), { once: true });
   });
 }
