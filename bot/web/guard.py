@@ -70,13 +70,18 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 def _stranger(request: web.Request, hosts: frozenset[str]) -> web.Response | None:
     if not _is_here(request, hosts):
-        return problem(421, "foreign_host", "This is not that site's page", "Open it by its own address.")
+        return problem(421, "foreign_host", "This page goes by another name", f"Open {_own_address(request)}.")
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{request.host}":
         return problem(403, "foreign_origin", "Another site may not do this", "Use the page itself.")
     if request.method == "POST" and request.content_type != "application/json":
         return problem(415, "not_json", "Send JSON", "Content-Type must be application/json.")
     return None
+
+
+def _own_address(request: web.Request) -> str:
+    """A tunnel must end in the same port here and there, for `Host` names it."""
+    return f"http://127.0.0.1:{request.get_extra_info('sockname', ('', 0))[1]}"
 
 
 def _is_here(request: web.Request, hosts: frozenset[str]) -> bool:

@@ -19,11 +19,9 @@ const isGone = (job) => !isWaiting(job) && job.images.length > 0 && !shown(job).
 const oldestFirst = (a, b) => a.created_ms - b.created_ms || a.order - b.order;
 const family = (root) => [...jobs.values()].filter((job) => job.root === root).sort(oldestFirst);
 
-// ---- what is known → what is shown
-
 function know(job) {
   const known = jobs.get(job.id);
-  const pinned = known === undefined && !thread && isNearEnd();
+  const pinned = known?.status !== job.status && isNearEnd();
   if (known?.status === job.status && job.live === null) job.live = known.live;
   job.order = known?.order ?? jobs.size;
   jobs.set(job.id, job);
@@ -88,7 +86,13 @@ async function fetchThread(id) {
   } catch (error) { complain(error); }
 }
 
-// ---- threads
+const isNarrow = matchMedia("(max-width: 1099px)");
+
+// On a narrow screen the side is a sheet over the page: what is under it cannot be reached meanwhile.
+function showSide(isOpen) {
+  document.body.classList.toggle("side-open", isOpen);
+  $("main").inert = isOpen && isNarrow.matches;
+}
 
 async function openThread(root, focus = true) {
   if (thread !== root) {
@@ -101,7 +105,7 @@ async function openThread(root, focus = true) {
   $("thread-title").replaceChildren(`${clip(jobs.get(root)?.request.prompt || "A scene", 48)} · `, el("code", {}, root));
   $("gallery-panel").hidden = true;
   $("thread-panel").hidden = false;
-  document.body.classList.add("side-open");
+  showSide(true);
   if (location.hash !== `#${root}`) history.pushState(null, "", `#${root}`);
   if (focus) $("thread-title").focus({ preventScroll: true });
 }
@@ -111,7 +115,7 @@ function closeSide() {
   thread = null;
   $("thread-panel").hidden = true;
   $("gallery-panel").hidden = false;
-  document.body.classList.remove("side-open");
+  showSide(false);
   if (location.hash) history.pushState(null, "", location.pathname);
   if (was) cards.get(was)?.node.focus({ preventScroll: true });
 }
@@ -125,8 +129,6 @@ function followHash() {
 function toThreadEnd(id) {
   requestAnimationFrame(() => threadCards.get(id)?.node.scrollIntoView({ block: "end", behavior: "smooth" }));
 }
-
-// ---- what pressing does
 
 const views = {
   view: (job, index) => openViewer(job, index, act),
@@ -188,13 +190,10 @@ function note(sentence, kind = "note", job = null) {
 
 function complain(error, job) {
   if (!(error instanceof Refusal)) throw error;
-  const inThread = thread && matchMedia("(max-width: 1099px)").matches;
-  if (!inThread) note(error.sentence, "error", job);
+  if (!$("main").inert) note(error.sentence, "error", job);
   else openDialog(error.sentence.title.replaceAll("`", ""), el("p", {}, rich(error.sentence.body)));
   return false;
 }
-
-// ---- what the bot says
 
 function showQuota(quota) {
   const limit = quota.is_limited ? ` of ${quota.allowance} units today` : " units today";
@@ -239,12 +238,13 @@ function start() {
     const base = family(thread).filter((job) => shown(job).length).at(-1);
     if (base && await press(base, "remix", { index: shown(base)[0].index, text: $("change-text").value })) $("change-text").value = "";
   });
-  $("show-side").addEventListener("click", () => { document.body.classList.add("side-open"); });
+  $("show-side").addEventListener("click", () => { showSide(true); $("side").querySelector("[data-close]").focus(); });
   document.querySelectorAll("[data-close]").forEach((node) => node.addEventListener("click", closeSide));
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && document.body.classList.contains("side-open") && !document.querySelector("dialog[open]")) closeSide();
   });
   addEventListener("popstate", followHash);
+  isNarrow.addEventListener("change", () => showSide(document.body.classList.contains("side-open")));
   [$("dialog"), $("viewer")].forEach(closeOnBackdrop);
   get("/api/models").then((answer) => { composer.models = answer.models.map((model) => model.name); }).catch(() => {});
   listen({ state: settle, job: hear, quota: showQuota, engine: showEngine }, showConnection);

@@ -41,9 +41,9 @@ function verbs(job, act) {
   if (!many && job.request.quality === "draft") row.push(button("Full size", () => act("full_size", index), "primary soft"));
   row.push(menu("More…", moreItems(job, many ? null : index, act)));
   if (!many) return [row];
-  const each = (label, name, verb) => images.map(({ index: i }) =>
-    el("button", { type: "button", class: "square", "aria-label": `${name} ${i + 1}`, onclick: () => act(verb, i) }, `${label}${i + 1}`));
-  return [[...each("", "Pick picture", "view"), ...each("V", "Vary picture", "vary")], row];
+  const each = (label, name, verb) => el("span", { class: "buttons" }, images.map(({ index: i }) =>
+    el("button", { type: "button", class: "square", "aria-label": `${name} ${i + 1}`, onclick: () => act(verb, i) }, `${label}${i + 1}`)));
+  return [[each("", "Pick picture", "view"), each("V", "Vary picture", "vary")], row];
 }
 
 const STAGES = { loading: "Loading the model", drawing: "Drawing", enlarging: "Enlarging", encoding: "Saving" };

@@ -86,6 +86,7 @@ export function menu(label, items) {
     openMenu?.();
     openMenu = close;
     list.hidden = false;
+    list.classList.toggle("left", toggle.getBoundingClientRect().left + list.offsetWidth + 8 > innerWidth);
     list.classList.toggle("up", toggle.getBoundingClientRect().bottom + list.offsetHeight + 16 > innerHeight);
     toggle.setAttribute("aria-expanded", "true");
     entries[0].focus();
