@@ -80,10 +80,17 @@ function drawGallery() {
 const isNearEnd = () => $("scroll").scrollHeight - $("scroll").scrollTop - $("scroll").clientHeight < 240;
 const toEnd = () => requestAnimationFrame(() => { $("scroll").scrollTop = $("scroll").scrollHeight; });
 
+const fetching = new Set();
 async function fetchThread(id) {
+  if (fetching.has(id)) return;
+  fetching.add(id);
   try {
     await ask(get(`/api/jobs?thread=${id}`));
-  } catch (error) { complain(error); }
+  } catch (error) {
+    complain(error);
+  } finally {
+    fetching.delete(id);
+  }
 }
 
 const isNarrow = matchMedia("(max-width: 1099px)");
