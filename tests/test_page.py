@@ -17,8 +17,17 @@ pytestmark = [
 ]
 
 
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    """The script of what goes wrong in the engine: nothing, until a test writes it."""
+    script = tmp_path / "faults"
+    script.touch()
+    monkeypatch.setenv("LIMNER_FAKE_FAULTS", str(script))
+    return script
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(tmp_path):
+async def site(tmp_path, faults):
     site = await OpenSite(tmp_path / "data").open()
     yield site
     await site.close()
@@ -218,6 +227,16 @@ async def test_a_job_is_cancelled_and_run_again(page, site):
     await card.get_by_role("button", name="Cancel").click()
     await expect(card.locator(".line")).to_contain_text("cancelled")
     await expect(card.get_by_role("button", name="Run again")).to_be_focused()
+
+
+async def test_a_failure_says_what_to_try_next(page, faults):
+    faults.write_text("fail out_of_memory\n")
+    await page.get_by_label("What to draw").fill("a red car")
+    await page.keyboard.press("Enter")
+    card = cards(page).first
+    await expect(card.locator(".line")).to_contain_text("not enough GPU memory for 2048 px, 2\u00a0units returned")
+    await card.get_by_role("button", name="Try as draft").click()
+    await expect(cards(page, "thread").nth(1).locator(".line")).to_contain_text("256×256")
 
 
 async def test_permutations_are_priced_and_confirmed_first(page):

@@ -197,8 +197,10 @@ async def test_what_is_deleted_is_gone_and_can_be_run_again(site):
 async def test_a_job_that_is_cancelled_costs_nothing(site):
     await site.house.engine.close()
     _, answer = await site.ask("POST", "/api/commands", {"text": "a red car"})
+    again = (await site.ask("POST", "/api/commands", {"text": "a blue car"}))[1]["job"]["id"]
+    _, newest = await site.ask("POST", "/api/commands", {"text": "/limner cancel"})
     _, answer = await site.ask("POST", f"/api/jobs/{answer['job']['id']}/cancel", {})
-    assert answer["job"]["status"] == "cancelled"
+    assert (newest["job"]["id"], newest["job"]["status"], answer["job"]["status"]) == (again, "cancelled", "cancelled")
     assert (await site.ask("GET", "/api/quota"))[1]["quota"]["used"] == 0
 
 
@@ -223,7 +225,9 @@ async def test_typed_commands_find_and_repeat_jobs(site):
     assert (await site.draw(f"/limner show {job['id']}"))["id"] == job["id"]
     assert (await site.draw(f"/limner reroll {job['id']} 9"))["request"]["seed"] == 9
     assert (await site.draw(f"/limner reroll {job['id']}"))["lineage"]["verb"] == "reroll"
-    assert (await site.ask("POST", "/api/commands", {"text": "/limner cancel"}))[0] == 404
+    assert (await site.ask("POST", "/api/commands", {"text": "/limner cancel"}))[1]["answer"][
+        "body"
+    ] == "Nothing waits."
 
 
 async def test_the_price_and_unknown_words_are_told_before_it_draws(site):

@@ -66,6 +66,7 @@ def guard(host: str) -> Middleware:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """A signal, not a part of the middleware: streams and aiohttp's own errors carry them too."""
     response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-cache")  # after an upgrade no page runs yesterday's script
 
 
 def _stranger(request: web.Request, hosts: frozenset[str]) -> web.Response | None:

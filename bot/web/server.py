@@ -85,7 +85,7 @@ class Site:
         return app
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return web.FileResponse(STATIC / "index.html")
 
     async def health(self, request: web.Request) -> web.Response:
         """503 while nothing could be accepted."""
@@ -112,8 +112,10 @@ class Site:
         match verb, args:
             case "show", (job_id,):
                 return await self._accepted([await studio.job(person, job_id)])
-            case "cancel", _:
-                return await self._accepted([await studio.cancel(person, args[0] if args else await self._newest())])
+            case "cancel", (job_id,):
+                return await self._accepted([await studio.cancel(person, job_id)])
+            case "cancel", _ if own := (await studio.queue(person)).own:
+                return await self._accepted([await studio.cancel(person, own[-1][0].id)])
             case "reroll", (job_id,):
                 return await self._accepted(await studio.press(person, HERE, "reroll", job_id, 0, key=key))
             case "reroll", (job_id, seed):
@@ -121,7 +123,7 @@ class Site:
                 return await self._accepted(await studio.press(person, HERE, "remix", job_id, 0, key=key, text=remix))
             case "quota", _:
                 body = answers.quota(await studio.quota(person), moment)
-            case "queue", _:
+            case "queue" | "cancel", _:
                 body = answers.queue(await studio.queue(person), moment)
             case "history", _:
                 body = answers.history(await studio.history(person, 10), moment)
@@ -130,13 +132,6 @@ class Site:
             case _:
                 body = answers.help_text()
         return answer({"answer": {"title": f"/limner {verb}", "body": body, "actions": []}})
-
-    async def _newest(self) -> str:
-        """The operator's newest job that is not over."""
-        own = (await self._studio.queue(await self._person())).own
-        if not own:
-            raise Unknown
-        return own[-1][0].id
 
     async def jobs(self, request: web.Request) -> web.Response:
         person, root = await self._person(), request.query.get("thread")

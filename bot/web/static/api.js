@@ -57,5 +57,11 @@ export function listen(handlers, onConnection) {
       source.addEventListener(name, (event) => { heard(); handle(JSON.parse(event.data)); });
     }
   }
+  // A browser has few connections for one host: a page that nobody sees gives its own back.
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) return open();
+    clearTimeout(silence);
+    return source.close();
+  });
   open();
 }

@@ -146,7 +146,7 @@ const views = {
 };
 
 async function act(job, verb, index, text = "") {
-  if (views[verb]) return views[verb](job, index);
+  if (views[verb] && !text) return views[verb](job, index);
   if (verb === "delete" && !(await confirmFirst("Delete this picture?", "Its file goes for good. The recipe stays, so it can be drawn again.", "Delete", "danger"))) return null;
   return press(job, verb, { index, text });
 }
