@@ -245,7 +245,8 @@ async def test_permutations_are_priced_and_confirmed_first(page):
     await page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("2 units")
-    await dialog.get_by_role("button", name="Draw 2").click()
+    await expect(dialog.get_by_role("button", name="Draw 2")).to_be_focused()
+    await page.keyboard.press("Enter")
     await expect(cards(page)).to_have_count(2)
 
 

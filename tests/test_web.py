@@ -225,9 +225,8 @@ async def test_typed_commands_find_and_repeat_jobs(site):
     assert (await site.draw(f"/limner show {job['id']}"))["id"] == job["id"]
     assert (await site.draw(f"/limner reroll {job['id']} 9"))["request"]["seed"] == 9
     assert (await site.draw(f"/limner reroll {job['id']}"))["lineage"]["verb"] == "reroll"
-    assert (await site.ask("POST", "/api/commands", {"text": "/limner cancel"}))[1]["answer"][
-        "body"
-    ] == "Nothing waits."
+    _, nothing = await site.ask("POST", "/api/commands", {"text": "/limner cancel"})
+    assert nothing["answer"]["body"] == "Nothing waits."
 
 
 async def test_the_price_and_unknown_words_are_told_before_it_draws(site):

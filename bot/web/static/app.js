@@ -166,7 +166,7 @@ async function press(job, verb, body) {
 }
 
 async function submit(text, plan) {
-  if (plan?.jobs > 1 && !(await confirmFirst(`Draw ${plan.jobs} pictures?`, `${plan.line}.`, `Draw ${plan.jobs}`))) return false;
+  if (plan?.jobs > 1 && !(await confirmFirst("Draw all of these?", `${plan.line}.`, `Draw ${plan.jobs}`))) return false;
   try {
     const answer = await ask(post("/api/commands", { text }));
     note(null);

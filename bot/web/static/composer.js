@@ -73,6 +73,7 @@ export class Composer {
     const text = this.input.value;
     this.#close();
     $("draw").disabled = true;
+    if (!this.plan) await this.check();
     const accepted = await this.submit(text, this.plan);
     $("draw").disabled = false;
     if (accepted && this.input.value === text) this.set("");

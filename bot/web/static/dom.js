@@ -67,6 +67,7 @@ export function confirmFirst(title, body, label, kind = "primary") {
     const answer = (yes) => { resolve(yes); dialog.close(); };
     const dialog = openDialog(title, el("p", {}, body), el("div", { class: "buttons end" },
       button("Not now", () => answer(false)), button(label, () => answer(true), kind)));
+    dialog.querySelector(kind === "primary" ? ".primary" : ".end button").focus();
     dialog.addEventListener("close", () => resolve(false), { once: true });
   });
 }
