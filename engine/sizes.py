@@ -45,9 +45,10 @@ def base_size(ratio: float, native_px: int, multiple: int) -> Size:
     return min(sizes, key=lambda size: _misfit(size, ratio, area))
 
 
-def _multiples_around(px: float, multiple: int) -> tuple[int, int]:
-    below = max(1, int(px // multiple))
-    return below * multiple, (below + 1) * multiple
+def _multiples_around(px: float, multiple: int) -> list[int]:
+    """The nearest, and one more below: at 1:3 the coarse multiples of some models leave no other in the band."""
+    below = int(px // multiple)
+    return [count * multiple for count in (below - 1, below, below + 1) if count > 0]
 
 
 def _misfit(size: Size, ratio: float, area: int) -> float:

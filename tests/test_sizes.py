@@ -30,13 +30,14 @@ def test_the_longest_side_is_exactly_2048(ratio, final):
         (16 / 9, 1024, 64, Size(1344, 768)),
         (3 / 2, 512, 8, Size(624, 416)),
         (9 / 16, 256, 16, Size(192, 336)),
+        (1 / 3, 512, 64, Size(320, 896)),
     ],
 )
 def test_the_base_size_keeps_the_area_the_model_was_trained_at(ratio, native_px, multiple, base):
     assert base_size(ratio, native_px, multiple) == base
 
 
-@given(st.floats(1 / 3, 3), st.sampled_from([(256, 16), (512, 8), (768, 64), (1024, 64)]))
+@given(st.floats(1 / 3, 3), st.sampled_from([(256, 16), (512, 8), (512, 64), (768, 64), (1024, 64)]))
 def test_any_allowed_ratio_has_a_base_size_near_it(ratio, model):
     native_px, multiple = model
     base = base_size(ratio, native_px, multiple)
