@@ -70,6 +70,7 @@ async def serve(settings: Settings) -> None:
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(engine.close)
         _say_where(f"http://{settings.web_host}:{port}")
+        _warn_of_tokens(settings)
         async with asyncio.TaskGroup() as loops:
             running = [
                 loops.create_task(dispatch.run()),
@@ -149,6 +150,12 @@ def _short(path: str) -> str:
 
 def _say_where(url: str) -> None:
     _say(f"Limner {VERSION} · {url}", "", *next_steps(url, has_gpu=shutil.which("nvidia-smi") is not None), "")
+
+
+def _warn_of_tokens(settings: Settings) -> None:
+    for name, is_set in (("Discord", settings.discord_token), ("Slack", settings.slack_bot_token)):
+        if is_set:
+            log.warning("a token for %s is set, but this release does not connect to it yet", name)
 
 
 def next_steps(url: str, *, has_gpu: bool) -> list[str]:

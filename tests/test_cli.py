@@ -9,9 +9,13 @@ import sys
 import urllib.request
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
-from bot.serve import FIRST_PROMPT, next_steps
+from bot import serve
+from bot.errors import CannotStart
+from bot.settings import Settings
+from engine.catalogue import read_catalogue
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ def test_an_engine_that_fails_is_one_sentence(limner, tmp_path, fault, exit_code
 def test_the_first_start_draws_a_picture_and_the_next_does_not(environment, limner):
     with running(environment) as (process, _):
         printed = lines_until(process, " · 2048×2048 · seed ")
-        assert f'Drawing a first picture: "{FIRST_PROMPT}"\n' in printed
+        assert f'Drawing a first picture: "{serve.FIRST_PROMPT}"\n' in printed
         assert ended_by(process, signal.SIGTERM)[0] == 0
     with running(environment) as (process, url):
         jobs = json.load(urllib.request.urlopen(f"{url}/api/jobs"))["jobs"]
@@ -176,6 +180,12 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(limner, variable, value, 
     assert (failed.returncode, says in failed.stderr, failed.stderr.count("\n")) == (78, True, 1)
 
 
+def test_a_missing_model_file_stops_the_start_with_its_name(tmp_path):
+    model = msgspec.structs.replace(read_catalogue()["builtin"], packaged=False)
+    with pytest.raises(CannotStart, match=r"model_index.json is missing or damaged.*fetch the model again"):
+        serve._require_model(model, Settings(models_dir=tmp_path))
+
+
 def test_the_doctor_tells_what_is_wrong_and_how_to_mend_it(limner, tmp_path):
     (tmp_path / "data").mkdir(mode=0o700)
     (tmp_path / "data" / "limner.db").write_bytes(b"no database" * 1000)
@@ -188,8 +198,8 @@ def test_the_doctor_tells_what_is_wrong_and_how_to_mend_it(limner, tmp_path):
 
 
 def test_a_gpu_without_a_photographic_model_is_worth_a_hint():
-    assert not any("GPU" in line for line in next_steps("http://here", has_gpu=False))
-    assert any("docs/builtin-model.md" in line for line in next_steps("http://here", has_gpu=True))
+    assert not any("GPU" in line for line in serve.next_steps("http://here", has_gpu=False))
+    assert any("docs/builtin-model.md" in line for line in serve.next_steps("http://here", has_gpu=True))
 
 
 def test_the_version_is_printed(limner):
