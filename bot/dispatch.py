@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from bot.errors import Unavailable
 from bot.feed import Feed, Live
@@ -63,6 +63,7 @@ class Dispatch:
         self._spool, self._now_ms, self._wake_delivery = spool, now_ms, wake_delivery
         self._queue, self._pace = FairQueue(), Pace()
         self._jobs: dict[str, Job] = {}  # waiting in the queue
+        self._kept_after: dict[str, Literal["bot", "engine"]] = {}  # of those that wait again
         self._drawing: dict[str, Drawing] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()  # the engine has none of our jobs
@@ -75,6 +76,7 @@ class Dispatch:
         for job in reversed(await self._store.drawn_lately()):
             self._pace.note(job.request, job.gpu_seconds or 0.0)
         for pending in await self._store.resume(self._now_ms()):
+            self._kept_after[pending.job.id] = "bot"
             self._wait(pending.job, is_suspect=pending.is_suspect)
         await self._engine.start()
         async with asyncio.TaskGroup() as group:
@@ -98,6 +100,7 @@ class Dispatch:
         """Forget a job that is cancelled in the store, or have the engine end it."""
         self._queue.remove(job_id)
         self._jobs.pop(job_id, None)
+        self._kept_after.pop(job_id, None)
         self._wake.set()
         if drawing := self._drawing.get(job_id):
             drawing.is_cancelled = True
@@ -143,6 +146,7 @@ class Dispatch:
 
     async def _hand_over(self, waiting: Waiting) -> None:
         job = self._jobs.pop(waiting.job_id)
+        self._kept_after.pop(job.id, None)
         now_ms = self._now_ms()
         drawing = self._drawing[job.id] = Drawing(job, waiting, now_ms)
         if not await self._surely(lambda: self._store.started(job.id, now_ms)):
@@ -273,6 +277,7 @@ class Dispatch:
                 await self._drop(job_id)
                 continue
             del self._drawing[job_id]
+            self._kept_after[job_id] = "engine"
             self._requeue(drawing, replace(drawing.waiting, is_suspect=True))
         self._wake.set()
 
@@ -290,8 +295,14 @@ class Dispatch:
         for position, waiting in enumerate(self._queue, 1):
             own = self._pace.estimate(self._jobs[waiting.job_id].request)
             after = None if own is None or ahead is None else ahead + own
-            live = Live("queued", position=position, starts_at_ms=self._in_ms(ahead if own else None))
-            self._feed.show(waiting.job_id, replace(live, done_at_ms=self._in_ms(after)))
+            live = Live(
+                "queued",
+                position=position,
+                starts_at_ms=self._in_ms(ahead if own else None),
+                done_at_ms=self._in_ms(after),
+                kept_after=self._kept_after.get(waiting.job_id),
+            )
+            self._feed.show(waiting.job_id, live)
             ahead = after
 
     def _left(self, drawing: Drawing) -> float | None:

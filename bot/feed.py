@@ -22,6 +22,7 @@ class Live:
     position: int | None = None  # 1 is next; None once the engine has it
     starts_at_ms: int | None = None
     done_at_ms: int | None = None
+    kept_after: Literal["bot", "engine"] | None = None  # it waits again because this one stopped
     previews: Mapping[int, bytes] = field(default_factory=dict)  # JPEG by image index
 
     @property

@@ -143,7 +143,7 @@ def actions(job: Job) -> tuple[Action, ...]:
     return tuple(Action(LABELS[verb], verb=verb) for verb in verbs)
 
 
-def status_line(job: Job, live: Live | None, when: When, *, restarted: bool = False) -> str:
+def status_line(job: Job, live: Live | None, when: When) -> str:
     """Where a job stands, as it follows "**prompt** — @you · "."""
     match job.status:
         case Status.DELIVERED:
@@ -159,19 +159,22 @@ def status_line(job: Job, live: Live | None, when: When, *, restarted: bool = Fa
             return f"could not be shown here, {units(job.units)} returned; `/limner show {job.id}`"
         case Status.RENDERED:
             return "sending"
-    return _restarted(live) if restarted else _waiting(live, when)
+    return _waiting(live, when)
 
 
-def _restarted(live: Live | None) -> str:
-    place = f", #{live.position}" if live and live.position else ""
-    return f"the bot restarted; your job is kept{place}"
+_KEPT = {
+    None: "queued",
+    "bot": "the bot restarted; your job is kept",
+    "engine": "the image engine is restarting; your job is kept",
+}
 
 
 def _waiting(live: Live | None, when: When) -> str:
     if live is None or live.stage == "queued":
-        place = f" #{live.position}" if live and live.position else ""
+        joint = "," if live and live.kept_after else ""
+        place = f"{joint} #{live.position}" if live and live.position else ""
         starts = f", starts {when(live.starts_at_ms)}" if live and live.starts_at_ms else ""
-        return f"queued{place}{starts}"
+        return f"{_KEPT[live.kept_after] if live else 'queued'}{place}{starts}"
     done = f" · done {when(live.done_at_ms)}" if live.done_at_ms else ""
     match live.stage:
         case "loading":

@@ -60,6 +60,13 @@ async def test_a_job_whose_engine_died_goes_on_and_is_charged_once(house, ada, c
     assert (await house.store.account(ada, clock())).charged == 1
 
 
+async def test_a_job_is_said_to_be_kept_while_the_engine_restarts(house, ada, draw, faults):
+    faults("kill 2")
+    [job_id] = await house.accept(ada, wanted(draw))
+    await house.until(job_id, lambda job, live: live and live.kept_after == "engine" and live.position == 1)
+    assert (await house.end_of(job_id)).status == "delivered"
+
+
 async def test_a_job_that_kills_the_engine_twice_fails_alone(house, ada, clock, draw, faults):
     faults("kill 2", "kill 2")
     job_ids = await house.accept(ada, *[wanted(draw, units=2, count=2)] * 2)
@@ -106,6 +113,7 @@ async def test_what_the_last_process_accepted_goes_on(tmp_path, clock, draw):
     orphan.touch()
     house = House(store, clock, tmp_path)
     house.open()
+    await house.until(waiting[1].id, lambda job, live: live and live.kept_after == "bot")
     ends = [(await house.end_of(job.id)).status for job in waiting]
     await house.close()
     await store.close()

@@ -92,8 +92,13 @@ def test_a_job_that_is_over_says_how_it_ended(status, more, says):
 
 
 def test_after_a_restart_the_job_is_said_to_be_kept():
-    says = wording.status_line(job(), Live("queued", position=1), WHEN, restarted=True)
+    says = wording.status_line(job(), Live("queued", position=1, kept_after="bot"), WHEN)
     assert says == "the bot restarted; your job is kept, #1"
+
+
+def test_after_a_death_of_the_engine_the_job_is_said_to_be_kept():
+    says = wording.status_line(job(), Live("queued", position=2, kept_after="engine"), WHEN)
+    assert says == "the image engine is restarting; your job is kept, #2"
 
 
 @pytest.mark.parametrize(
