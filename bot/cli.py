@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -115,6 +116,7 @@ def _draw(draws: tuple[Draw, ...], out: Path, settings: Settings, *, quiet: bool
     from engine.client import LocalEngine
     from engine.drawing import NotDrawn, draw
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: no file is left half done
     logging.getLogger("engine").setLevel(logging.CRITICAL)  # what went wrong is told in one sentence
     engine = LocalEngine(settings.engine, models_dir=settings.models_path)
     try:

@@ -69,7 +69,8 @@ async def serve(settings: Settings) -> None:
         page, port = await server.serve(site.app(settings.web_host), host=settings.web_host, port=settings.web_port)
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(engine.close)
-        _say_where(f"http://{settings.web_host}:{port}")
+        host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
+        _say_where(f"http://{host}:{port}")
         _warn_of_tokens(settings)
         async with asyncio.TaskGroup() as loops:
             running = [

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import sys
 import time
 from math import ceil
@@ -26,6 +27,7 @@ def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
     request = _request(arguments, parser)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: no file is left half done
     logging.getLogger("engine").setLevel(logging.CRITICAL)  # what went wrong is told in one sentence
     started = time.monotonic()
     try:

@@ -72,7 +72,7 @@ class Limner:
     async def when(self, job_id: str, *statuses: str) -> Any:
         """The job, once it has one of these statuses."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while (job := await self.job(job_id))["status"] not in statuses:  # noqa: ASYNC110 - over HTTP
+            while (job := await self.job(job_id))["status"] not in statuses:
                 assert job["status"] not in OVER, job
                 await asyncio.sleep(0.05)
         return job

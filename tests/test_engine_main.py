@@ -2,19 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 
-def engine(*arguments, faults=None, folder):
-    environment = {
-        "LIMNER_ENGINE": "fake",
-        "LIMNER_FAKE_FAULTS": str(faults or os.devnull),
-        "LIMNER_DATA": str(folder),
-    }
+def engine(*arguments, faults=os.devnull, folder):
     command = [sys.executable, "-m", "engine", *arguments, "--out", str(folder)]
+    environment = {"LIMNER_ENGINE": "fake", "LIMNER_FAKE_FAULTS": str(faults)}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
@@ -75,3 +72,17 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     failed = engine("a red car", folder=tmp_path / "file" / "out")
     assert (failed.returncode, "choose another --out" in failed.stderr) == (78, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(["engine", "a red car"], signal.SIGTERM), (["bot", "imagine", "a red car"], signal.SIGINT)],
+)
+def test_a_drawing_that_is_stopped_leaves_no_file(tmp_path, command, number):
+    environment = {"LIMNER_ENGINE": "fake", "LIMNER_FAKE_STEP_SECONDS": "0.5", "LIMNER_DATA": str(tmp_path / "data")}
+    process = subprocess.Popen([sys.executable, "-m", *command, "--out", str(tmp_path)], env=environment)
+    while not list(tmp_path.glob(".limner-*/0")):
+        assert process.poll() is None
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 130
+    assert list(tmp_path.iterdir()) == []
