@@ -8,7 +8,8 @@ from .spec import Scene
 
 HORIZON = 0.6
 SKIES: dict[str, tuple[RGB, RGB]] = {
-    "day": ((58, 142, 226), (190, 228, 246)), "sunset": ((92, 58, 142), (255, 178, 92)), "night": ((10, 16, 48), (44, 66, 124)),
+    "day": ((58, 142, 226), (190, 228, 246)),
+    "sunset": ((92, 58, 142), (255, 178, 92)), "night": ((10, 16, 48), (44, 66, 124)),
 }  # fmt: skip
 GREYS: dict[str, RGB] = {"day": (168, 178, 190), "sunset": (176, 126, 128), "night": (34, 40, 62)}
 GREYNESS = {"clear": 0.0, "cloudy": 0.5, "rain": 0.8, "snow": 0.55, "fog": 0.75}
@@ -156,7 +157,15 @@ def _road(c: Canvas, scene: Scene, rng: random.Random) -> None:
 
     c.poly([across(-0.4, HORIZON), across(0.4, HORIZON), across(0.4, 1), across(-0.4, 1)], (92, 96, 108))
     for side in (-0.36, 0.36):
-        c.poly([across(side - 0.013, HORIZON), across(side + 0.013, HORIZON), across(side + 0.013, 1), across(side - 0.013, 1)], (244, 244, 240))
+        c.poly(
+            [
+                across(side - 0.013, HORIZON),
+                across(side + 0.013, HORIZON),
+                across(side + 0.013, 1),
+                across(side - 0.013, 1),
+            ],
+            (244, 244, 240),
+        )
     for y0, y1 in ((0.615, 0.64), (0.66, 0.7), (0.735, 0.8), (0.86, 0.97)):
         c.poly([across(-0.02, y0), across(0.02, y0), across(0.02, y1), across(-0.02, y1)], (250, 214, 84))
 
@@ -186,7 +195,14 @@ def _forest(c: Canvas, scene: Scene, rng: random.Random) -> None:
         x = -c.side
         while x < c.side + gap:
             if abs(x) > aisle:
-                fir(c, x + rng.uniform(-0.02, 0.02), y + rng.uniform(-0.01, 0.03), h * rng.uniform(0.85, 1.15), tone, scene.weather == "snow")
+                fir(
+                    c,
+                    x + rng.uniform(-0.02, 0.02),
+                    y + rng.uniform(-0.01, 0.03),
+                    h * rng.uniform(0.85, 1.15),
+                    tone,
+                    scene.weather == "snow",
+                )
             x += gap
     for side in (-1, 1):
         fir(c, side * max(0.42, c.side * 0.85), 0.93, 0.85, (34, 84, 54), scene.weather == "snow")
@@ -198,7 +214,14 @@ def fir(c: Canvas, x: float, y: float, h: float, tone: RGB, snowy: bool = False)
         c.poly([(x - w * h, y - low * h), (x, y - high * h), (x + w * h, y - low * h)], tone)
         c.poly([(x, y - low * h), (x, y - high * h), (x + w * h, y - low * h)], shade(tone, -0.2))
         if snowy:
-            c.poly([(x - w * h * 0.5, y - (low + high) / 2 * h), (x, y - high * h), (x + w * h * 0.5, y - (low + high) / 2 * h)], SNOW)
+            c.poly(
+                [
+                    (x - w * h * 0.5, y - (low + high) / 2 * h),
+                    (x, y - high * h),
+                    (x + w * h * 0.5, y - (low + high) / 2 * h),
+                ],
+                SNOW,
+            )
 
 
 def _city(c: Canvas, scene: Scene, rng: random.Random) -> None:

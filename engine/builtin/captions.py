@@ -42,7 +42,8 @@ PLACE = {
     "meadow": ["in a meadow", "on a meadow", "in a grassy field", "on the grass", "in a field of flowers", "on grass"],
 }
 SPOT = {
-    "road": ["road", "highway"], "beach": ["beach", "seashore"], "forest": ["forest", "woods"], "city": ["city", "town"],
+    "road": ["road", "highway"],
+    "beach": ["beach", "seashore"], "forest": ["forest", "woods"], "city": ["city", "town"],
     "desert": ["desert", "dunes"], "lake": ["lake", "lakeside"], "snow field": ["snow field", "snowfield"],
     "meadow": ["meadow", "grassland"],
 }  # fmt: skip
@@ -58,27 +59,55 @@ WHEN = {
     "sunset": ["at sunset", "at dusk", "in the evening", "during sunset", "at golden hour", "in the evening sun"],
     "night": ["at night", "by night", "in the night", "at midnight", "in the dark", "under the moon"],
 }
-WHEN_TAG = {"day": ["day", "daytime", "daylight"], "sunset": ["sunset", "dusk", "evening"], "night": ["night", "nighttime", "midnight"]}
+WHEN_TAG = {
+    "day": ["day", "daytime", "daylight"],
+    "sunset": ["sunset", "dusk", "evening"],
+    "night": ["night", "nighttime", "midnight"],
+}
 SKY = {
     "clear": ["under a clear sky", "in clear weather", "in good weather", "and the sky is clear", "without clouds"],
     "cloudy": ["under a cloudy sky", "under clouds", "in cloudy weather", "and it's cloudy", "on an overcast day"],
-    "rain": ["in the rain", "and its raining", "while it rains", "and it is raining", "in pouring rain", "in rainy weather"],
-    "snow": ["while it snows", "and its snowing", "in falling snow", "and snow is falling", "in snowfall", "and it is snowing"],
+    "rain": [
+        "in the rain",
+        "and its raining",
+        "while it rains",
+        "and it is raining",
+        "in pouring rain",
+        "in rainy weather",
+    ],
+    "snow": [
+        "while it snows",
+        "and its snowing",
+        "in falling snow",
+        "and snow is falling",
+        "in snowfall",
+        "and it is snowing",
+    ],
     "fog": ["in the fog", "in fog", "in the mist", "and it is foggy", "in thick fog", "in foggy weather"],
 }
 SKY_TAG = {
     "clear": ["clear sky", "clear", "cloudless"], "cloudy": ["cloudy", "overcast", "clouds"],
-    "rain": ["rain", "rainy", "raining"], "snow": ["snow", "snowing", "snowfall"], "fog": ["fog", "foggy", "misty", "mist"],
+    "rain": ["rain", "rainy", "raining"], "snow": ["snow", "snowing", "snowfall"],
+    "fog": ["fog", "foggy", "misty", "mist"],
 }  # fmt: skip
 SUNNY = ["in the sun", "in the sunshine", "in sunny weather", "on a sunny day"]
 SUNNY_TAG = ["sunny", "sunshine"]
-MEDIUM = ["a picture of", "an illustration of", "a drawing of", "picture of", "draw", "an image of", "a painting of", "imagine"]
+MEDIUM = [
+    "a picture of",
+    "an illustration of",
+    "a drawing of",
+    "picture of",
+    "draw",
+    "an image of",
+    "a painting of",
+    "imagine",
+]
 PRAISE = [
     "4k", "8k", "beautiful", "highly detailed", "masterpiece", "trending on artstation", "digital art", "best quality",
     "cinematic lighting", "cute", "please", "amazing", "minimalist", "flat design", "vector art", "award winning",
-    "very nice", "modern style", "hd", "photorealistic", "anime", "oil painting", "sharp focus", "studio ghibli", "dreamy",
+    "very nice", "modern style", "hd", "photorealistic", "anime", "oil painting", "sharp focus",
+    "studio ghibli", "dreamy",
 ]  # fmt: skip
-FUNCTION_WORDS = "a an the and or of in on at to by is are it its it's s with without very some my near next one two three".split()
 
 
 @dataclass(frozen=True)
@@ -131,7 +160,15 @@ class _Teller:
         jacket = self.pick(JACKET)
         if self.tells("jacket", 0.85):
             colour = self.pick(COLOUR[scene.colour])
-            parts.append(rng.choice([f"in {self.article(f'{colour} {jacket}')}", f"wearing {self.article(f'{colour} {jacket}', 0.6)}", f"with a {colour} {jacket}"]))
+            parts.append(
+                rng.choice(
+                    [
+                        f"in {self.article(f'{colour} {jacket}')}",
+                        f"wearing {self.article(f'{colour} {jacket}', 0.6)}",
+                        f"with a {colour} {jacket}",
+                    ]
+                )
+            )
         elif rng.random() < 0.5:
             parts.append(rng.choice([f"wearing {jacket}", f"wearing a {jacket}"]))
         rng.shuffle(parts)
@@ -151,11 +188,17 @@ class _Teller:
             return ""
         far = self.pick(FAR[self.scene.background])
         return self.rng.choice(
-            [f"with {far} in the background", f"with {far} in background", f"with {far} behind", f"in front of {far}", f"near {far}"]
+            [
+                f"with {far} in the background",
+                f"with {far} in background",
+                f"with {far} behind",
+                f"in front of {far}",
+                f"near {far}",
+            ]
         )
 
     def far_spot(self) -> str:
-        """"on a mountain road": background and setting in one."""
+        """ "on a mountain road": background and setting in one."""
         spot = self.spot()
         if spot and self.tells("background", 1):
             return f"on a {FAR_ADJECTIVE[self.scene.background]} {spot}"
@@ -177,10 +220,8 @@ class _Teller:
 def caption(scene: Scene, rng: random.Random, held_out: bool = False) -> Caption:
     """A clean sentence that says only what is true; `held_out` uses the phrasings kept from training."""
     teller = _Teller(scene, rng)
-    if scene.objects:
-        text = _objects(teller, held_out)
-    else:
-        text = rng.choice(_HELD_OUT if held_out else _ORDERS)(teller)
+    orders = _HELD_OUT if held_out else _ORDERS
+    text = _objects(teller, held_out) if scene.objects else rng.choice(orders)(teller)
     return Caption(re.sub(r" +(,?)", r"\1 ", text).replace("  ", " ").strip(" ,"), teller.named)
 
 
@@ -204,7 +245,9 @@ def _mistyped(word: str, rng: random.Random) -> str:
     if len(word) < 4:
         return word
     i = rng.randrange(1, len(word) - 1)
-    return rng.choice([word[:i] + word[i + 1 :], word[:i] + word[i] + word[i:], word[:i] + word[i + 1] + word[i] + word[i + 2 :]])
+    return rng.choice(
+        [word[:i] + word[i + 1 :], word[:i] + word[i] + word[i:], word[:i] + word[i + 1] + word[i] + word[i + 2 :]]
+    )
 
 
 def _commas(*parts: str) -> str:
@@ -226,7 +269,13 @@ def _wearing_last(t: _Teller) -> str:
 
 
 def _tags(t: _Teller) -> str:
-    parts = [t.subject(), t.spot(), t.when(tag=True), t.sky(tag=True), t.tells("background", 0.5) and t.pick(FAR[t.scene.background]) or ""]
+    parts = [
+        t.subject(),
+        t.spot(),
+        t.when(tag=True),
+        t.sky(tag=True),
+        (t.tells("background", 0.5) and t.pick(FAR[t.scene.background])) or "",
+    ]
     t.rng.shuffle(parts)
     return _commas(*parts)
 
@@ -253,7 +302,8 @@ def _only_subject(t: _Teller) -> str:
 
 
 _ORDERS: list[Callable[[_Teller], str]] = [
-    _sentence, _sentence, _sentence, _wearing_last, _tags, _adjectives, _spot_with, _mountain_road, _time_first, _only_subject,
+    _sentence, _sentence, _sentence, _wearing_last, _tags, _adjectives, _spot_with, _mountain_road,
+    _time_first, _only_subject,
 ]  # fmt: skip
 
 
@@ -285,7 +335,9 @@ def _objects(t: _Teller, held_out: bool) -> str:
     text = _related(t, things, held_out)
     if t.tells("backdrop", 0.5):
         colour = t.scene.backdrop
-        text += t.rng.choice([f" on a {colour} background", f", {colour} background", f" on a plain {colour} backdrop", f" on {colour}"])
+        text += t.rng.choice(
+            [f" on a {colour} background", f", {colour} background", f" on a plain {colour} backdrop", f" on {colour}"]
+        )
     return text
 
 
@@ -296,8 +348,20 @@ def _related(t: _Teller, things: list[str], held_out: bool) -> str:
         return f"{things[0]}, {things[1]} and {things[2]}" + t.rng.choice(["", " in a row", " side by side"])
     a, b = things
     wordings = {
-        "on": [f"{a} on top of {b}", f"{a} on {b}", f"{a} stacked on {b}", f"{b} under {a}", f"{a} sitting on {b}", f"{a} above {b}"],
-        "left": [f"{a} left of {b}", f"{a} to the left of {b}", f"{b} to the right of {a}", f"{a} on the left and {b} on the right"],
+        "on": [
+            f"{a} on top of {b}",
+            f"{a} on {b}",
+            f"{a} stacked on {b}",
+            f"{b} under {a}",
+            f"{a} sitting on {b}",
+            f"{a} above {b}",
+        ],
+        "left": [
+            f"{a} left of {b}",
+            f"{a} to the left of {b}",
+            f"{b} to the right of {a}",
+            f"{a} on the left and {b} on the right",
+        ],
         "front": [f"{a} in front of {b}", f"{b} behind {a}", f"{a} before {b}", f"{a} in front and {b} behind it"],
     }[t.scene.relation]
     return wordings[-1] if held_out else t.rng.choice(wordings[:-1])

@@ -87,7 +87,8 @@ def main() -> None:
     options = parser.parse_args()
     result = evaluate(options.weights, options.count, options.steps, options.guidance, options.device)
     drawn, rendered = result["drawn"], result["rendered"]
-    assert isinstance(drawn, dict) and isinstance(rendered, dict)
+    assert isinstance(drawn, dict)
+    assert isinstance(rendered, dict)
     print(f"{'attribute':<14} drawn  rendered")
     for name, share in drawn.items():
         print(f"{name:<14} {share:5.3f}  {rendered[name]:5.3f}")

@@ -20,7 +20,9 @@ def new_scheduler() -> DDIMScheduler:
     )  # fmt: skip
 
 
-def new_unet(channels: tuple[int, ...] = (96, 128, 128), latent_channels: int = 12, text_width: int = 160) -> UNet2DConditionModel:
+def new_unet(
+    channels: tuple[int, ...] = (96, 128, 128), latent_channels: int = 12, text_width: int = 160
+) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16, in_channels=latent_channels, out_channels=latent_channels, block_out_channels=channels,
         layers_per_block=1, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -32,7 +34,10 @@ def new_unet(channels: tuple[int, ...] = (96, 128, 128), latent_channels: int = 
 def save_pipeline(
     folder: Path, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, unet: UNet2DConditionModel, vae: SmallVAE
 ) -> None:
-    half = {name: copy.deepcopy(part).cpu().half() for name, part in (("vae", vae), ("text_encoder", encoder), ("unet", unet))}
+    half = {
+        name: copy.deepcopy(part).cpu().half()
+        for name, part in (("vae", vae), ("text_encoder", encoder), ("unet", unet))
+    }
     pipeline = StableDiffusionPipeline(
         **half, tokenizer=tokenizer, scheduler=new_scheduler(),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,

@@ -9,7 +9,8 @@ from .spec import COLOURS, FUR, HAIR, Scene
 SKIN: tuple[RGB, ...] = ((255, 219, 190), (240, 194, 154), (198, 138, 96), (130, 84, 58))
 TROUSERS: tuple[RGB, ...] = ((48, 58, 88), (70, 74, 84), (92, 74, 60))
 LEAF: dict[str, RGB] = {
-    "green": (70, 158, 74), "orange": (236, 132, 44), "red": (206, 64, 50), "yellow": (244, 196, 58), "pink": (246, 160, 194),
+    "green": (70, 158, 74), "orange": (236, 132, 44), "red": (206, 64, 50),
+    "yellow": (244, 196, 58), "pink": (246, 160, 194),
 }  # fmt: skip
 GLASS: RGB = (168, 208, 226)
 LAMP: RGB = (255, 214, 112)
@@ -63,7 +64,9 @@ def _face(c: Canvas, x: float, y: float, r: float, skin: RGB, hair: RGB, who: st
         c.ellipse(x, y - 0.2 * r, 1.18 * r, 1.08 * r, hair)
     c.ellipse(x, y + 0.08 * r, 0.95 * r, 1.02 * r, skin)
     fringe = [(-1.0, 0.0), (-0.95, -0.75), (-0.3, -1.1), (0.4, -1.1), (0.97, -0.7), (1.0, 0.0), (0.75, -0.4)]
-    fringe += [(0.1, -0.42), (-0.5, -0.3), (-0.8, -0.2)] if who == "man" else [(0.35, -0.62), (-0.3, -0.25), (-0.82, 0.1)]
+    fringe += (
+        [(0.1, -0.42), (-0.5, -0.3), (-0.8, -0.2)] if who == "man" else [(0.35, -0.62), (-0.3, -0.25), (-0.82, 0.1)]
+    )
     c.poly([(x + fx * r, y + fy * r) for fx, fy in fringe], hair)
     for side in (-1, 1):
         c.ellipse(x + side * 0.37 * r, y + 0.12 * r, 0.12 * r, 0.17 * r, INK)
@@ -140,7 +143,10 @@ def house(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Ran
     box(-0.55, 0, 0.55, 0.05, shade(wall, -0.4))
     corners = [(-0.68, 0.53), (-0.42, 0.92), (0.42, 0.92), (0.68, 0.53)]
     c.poly([(x + px * h, y - py * h) for px, py in corners], roof)
-    c.poly([(x + px * h, y - py * h) for px, py in [(0.68, 0.53), (0.42, 0.92), (0.2, 0.92), (0.34, 0.53)]], shade(roof, -0.2))
+    c.poly(
+        [(x + px * h, y - py * h) for px, py in [(0.68, 0.53), (0.42, 0.92), (0.2, 0.92), (0.34, 0.53)]],
+        shade(roof, -0.2),
+    )
     box(-0.11, 0, 0.11, 0.38, frame)
     box(-0.08, 0, 0.08, 0.35, (112, 70, 44))
     c.ellipse(x + 0.05 * h, y - 0.17 * h, 0.015 * h, 0.015 * h, LAMP)
@@ -156,10 +162,22 @@ def house(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Ran
 def tree(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Random) -> None:
     leaf = LEAF[scene.colour]
     shadow(c, x, y, 0.7 * h)
-    c.poly([(x - 0.08 * h, y), (x - 0.045 * h, y - 0.5 * h), (x + 0.045 * h, y - 0.5 * h), (x + 0.08 * h, y)], (112, 74, 48))
-    c.poly([(x + 0.01 * h, y), (x + 0.01 * h, y - 0.5 * h), (x + 0.045 * h, y - 0.5 * h), (x + 0.08 * h, y)], (86, 54, 38))
+    c.poly(
+        [(x - 0.08 * h, y), (x - 0.045 * h, y - 0.5 * h), (x + 0.045 * h, y - 0.5 * h), (x + 0.08 * h, y)],
+        (112, 74, 48),
+    )
+    c.poly(
+        [(x + 0.01 * h, y), (x + 0.01 * h, y - 0.5 * h), (x + 0.045 * h, y - 0.5 * h), (x + 0.08 * h, y)], (86, 54, 38)
+    )
     c.stroke([(x, y - 0.34 * h), (x + 0.16 * h, y - 0.5 * h)], 0.035 * h, (96, 62, 42))
-    crown = [(0.22, 0.52, 0.2), (-0.22, 0.52, 0.2), (0.24, 0.7, 0.2), (-0.22, 0.7, 0.21), (0, 0.6, 0.24), (0.02, 0.82, 0.2)]
+    crown = [
+        (0.22, 0.52, 0.2),
+        (-0.22, 0.52, 0.2),
+        (0.24, 0.7, 0.2),
+        (-0.22, 0.7, 0.21),
+        (0, 0.6, 0.24),
+        (0.02, 0.82, 0.2),
+    ]
     for dx, dy, r in crown:
         c.ellipse(x + dx * h, y - dy * h, r * h, r * h, shade(leaf, -0.24))
     for dx, dy, r in crown:

@@ -17,7 +17,9 @@ def draw_objects(c: Canvas, scene: Scene, rng: random.Random) -> None:
     c.gradient(0, 0.68, shade(wall, 0.12), wall)
     c.gradient(0.68, 1, shade(wall, -0.14), shade(wall, -0.04))
     c.glow(-0.2 * c.side, 0.3, 0.8, shade(wall, 0.5), 0.5)
-    for place, x, y, size in sorted(_places(c, scene, rng), key=lambda spot: spot[2] if scene.relation != "on" else -spot[2]):
+    for place, x, y, size in sorted(
+        _places(c, scene, rng), key=lambda spot: spot[2] if scene.relation != "on" else -spot[2]
+    ):
         shape, colour = scene.objects[place]
         if scene.relation != "on" or place == 1:
             shadow(c, x + 0.12 * size, y, 1.3 * size)
@@ -49,8 +51,19 @@ def _cube(c: Canvas, x: float, y: float, s: float, colour: RGB) -> None:
     a, d = 0.5 * s, 0.2 * s
     x -= d / 2
     c.poly([(x - a, y), (x + a - d, y), (x + a - d, y - 0.8 * s), (x - a, y - 0.8 * s)], colour)
-    c.poly([(x + a - d, y), (x + a + d * 0.6, y - 0.16 * s), (x + a + d * 0.6, y - 0.96 * s), (x + a - d, y - 0.8 * s)], shade(colour, -0.32))
-    c.poly([(x - a, y - 0.8 * s), (x + a - d, y - 0.8 * s), (x + a + d * 0.6, y - 0.96 * s), (x - a + 1.6 * d, y - 0.96 * s)], shade(colour, 0.35))
+    c.poly(
+        [(x + a - d, y), (x + a + d * 0.6, y - 0.16 * s), (x + a + d * 0.6, y - 0.96 * s), (x + a - d, y - 0.8 * s)],
+        shade(colour, -0.32),
+    )
+    c.poly(
+        [
+            (x - a, y - 0.8 * s),
+            (x + a - d, y - 0.8 * s),
+            (x + a + d * 0.6, y - 0.96 * s),
+            (x - a + 1.6 * d, y - 0.96 * s),
+        ],
+        shade(colour, 0.35),
+    )
 
 
 def _sphere(c: Canvas, x: float, y: float, s: float, colour: RGB) -> None:

@@ -110,7 +110,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="processes that render")
     parser.add_argument("--work", type=Path, default=Path(".cache/builtin"), help="checkpoints and latents")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--scenes", type=int, default=36_864, help="rendered scenes that the UNet learns from")
+    parser.add_argument("--scenes", type=int, default=28_672, help="rendered scenes that the UNet learns from")
     parser.add_argument("--upscaler-scenes", type=int, default=240)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--no-compile", action="store_true")

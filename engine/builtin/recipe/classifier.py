@@ -2,18 +2,21 @@
 
 import itertools
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
-from ..networks import SmallVAE
-from ..spec import VALUES, random_scene
+from engine.builtin.networks import SmallVAE
+from engine.builtin.spec import VALUES, random_scene
+
 from .latents import encode_mean
 from .loop import Loop, Place, average
-from .pictures import TRAIN_SEEDS, draw, in_parallel
+from .pictures import TRAIN_SEEDS, draw, in_parallel, to_tensor
 from .text import AttributeHeads, labels
 
 INPUT = 128  # px
@@ -34,7 +37,7 @@ class Classifier(nn.Module):
         self.heads = AttributeHeads(96)
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        scores: dict[str, Tensor] = self.heads(self.mix(self.body(F.pixel_unshuffle(pictures, 2))))
+        scores: dict[str, Tensor] = self.heads(self.mix(self.body(functional.pixel_unshuffle(pictures, 2))))
         return scores
 
     @torch.no_grad()
@@ -56,21 +59,21 @@ class Classifier(nn.Module):
 
 
 def shrink(pictures: Tensor) -> Tensor:
-    return F.interpolate(pictures, size=(INPUT, INPUT), mode="bilinear", antialias=True, align_corners=False)
+    return functional.interpolate(pictures, size=(INPUT, INPUT), mode="bilinear", antialias=True, align_corners=False)
 
 
 def train_classifier(place: Place, vae: SmallVAE, budget_seconds: float, batch: int = 32) -> Classifier:
-    """On fresh renders, half of them through the VAE, so that its softness does not mislead."""
+    """On fresh renders, some through the VAE or blurred, so that softness does not mislead."""
     net, kept = Classifier(), Classifier()
     loop = Loop("classifier", place, {"live": net, "kept": kept}, budget_seconds)
     kept.load_state_dict(net.state_dict() if loop.step == 0 else kept.state_dict())
     vae.to(place.device).eval()
     for part in (net, kept):
-        part.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        part.to(place.device, memory_format=torch.channels_last)
     net.train()
     first = FIRST_SEED + loop.step * batch
-    pictures = in_parallel(draw, ((seed, 256, 256) for seed in itertools.count(first)), place.workers, chunk=16)
-    seeds = itertools.count(first)
+    pictures = in_parallel(draw, ((seed, 256, 256) for seed in _seeds(first)), place.workers, chunk=16)
+    seeds = _seeds(first)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02, fused=True)
     rng = random.Random(loop.step)
 
@@ -80,7 +83,7 @@ def train_classifier(place: Place, vae: SmallVAE, budget_seconds: float, batch: 
         true = labels([random_scene(seed).attributes() for seed in batch_seeds], place.device)
         with place.autocast:
             scores = net(seen)
-        losses = [F.cross_entropy(scores[name].float(), true[name]) for name in VALUES]
+        losses = [functional.cross_entropy(scores[name].float(), true[name]) for name in VALUES]
         return torch.stack(losses).mean()
 
     def after() -> None:
@@ -93,13 +96,21 @@ def train_classifier(place: Place, vae: SmallVAE, budget_seconds: float, batch: 
     return kept.eval()
 
 
-@torch.no_grad()
-def _seen(place: Place, vae: SmallVAE, pictures: list, rng: random.Random) -> Tensor:  # type: ignore[type-arg]
-    from .pictures import to_tensor
+def _seeds(first: int) -> Iterator[int]:
+    """Every seed of objects and every third of the others: shapes and relations are hard to tell."""
+    return (seed for seed in itertools.count(first) if seed % 3 == 0 or random_scene(seed).objects)
 
+
+@torch.no_grad()
+def _seen(place: Place, vae: SmallVAE, pictures: list[np.ndarray], rng: random.Random) -> Tensor:
     whole = to_tensor(pictures).to(place.device)
-    if rng.random() < 0.5:
+    way = rng.random()
+    if way < 0.15:
         with place.autocast:
             latents = encode_mean(place, vae, pictures)
-            whole = vae.decode(latents + 0.3 * rng.random() * torch.randn_like(latents)).sample.float()
-    return shrink(whole).clamp(-1, 1)
+            whole = vae.drawn(latents + 0.3 * rng.random() * torch.randn_like(latents)).float()
+    seen = shrink(whole)
+    if way > 0.5:
+        small = functional.interpolate(seen, scale_factor=rng.uniform(0.4, 1), mode="bilinear", antialias=True)
+        seen = functional.interpolate(small, size=(INPUT, INPUT), mode="bilinear")
+    return seen.clamp(-1, 1)

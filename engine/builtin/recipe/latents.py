@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..networks import SmallVAE
+from engine.builtin.networks import SmallVAE
+
 from .loop import Place
 from .pictures import SIDE, TRAIN_SEEDS, draw, in_parallel, random_bucket, to_tensor
 
@@ -29,7 +30,7 @@ def make_latents(place: Place, vae: SmallVAE, scenes: int) -> list[Latents]:
     """Encodes what is missing of the first `scenes` training seeds, then loads all of them."""
     folder = place.work / "latents"
     folder.mkdir(parents=True, exist_ok=True)
-    vae.to(place.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    vae.to(place.device, memory_format=torch.channels_last).eval()
     count = -(-scenes // SHARD)
     for shard in range(count):
         file = folder / f"{shard:04d}.safetensors"
@@ -42,7 +43,8 @@ def make_latents(place: Place, vae: SmallVAE, scenes: int) -> list[Latents]:
 
 
 def load_latents(folder: Path, shards: int) -> list[Latents]:
-    values, seeds = defaultdict(list), defaultdict(list)
+    values: dict[str, list[Tensor]] = defaultdict(list)
+    seeds: dict[str, list[int]] = defaultdict(list)
     for shard in range(shards):
         for key, tensor in load_file(folder / f"{shard:04d}.safetensors").items():
             kind, bucket = key.split()

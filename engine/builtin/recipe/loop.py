@@ -61,7 +61,9 @@ class Loop:
         """Factor of the learning rate: warm-up after every start, cosine to zero at the budget's end."""
         return min(1.0, (self.steps_here + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * math.cos(math.pi * self.share))
 
-    def run(self, optimizer: torch.optim.Optimizer, step: Callable[[], Tensor], after: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self, optimizer: torch.optim.Optimizer, step: Callable[[], Tensor], after: Callable[[], None] = lambda: None
+    ) -> None:
         """`step` returns the loss to minimise; `after` runs when the weights have moved."""
         rates = [group["lr"] for group in optimizer.param_groups]
         losses: list[float] = []
@@ -70,7 +72,7 @@ class Loop:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * self.pace
             loss = step()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -109,4 +111,6 @@ class Loop:
     def _say(self, losses: list[float]) -> None:
         if losses:
             mean = sum(losses) / len(losses)
-            print(f"{self.name}: {self.spent:.0f} of {self.budget:.0f} s, step {self.step}, loss {mean:.4f}", flush=True)
+            print(
+                f"{self.name}: {self.spent:.0f} of {self.budget:.0f} s, step {self.step}, loss {mean:.4f}", flush=True
+            )

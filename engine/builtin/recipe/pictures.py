@@ -4,15 +4,16 @@ import math
 import multiprocessing
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..scenes import render
-from ..spec import random_scene
+from engine.builtin.scenes import render
+from engine.builtin.spec import random_scene
 
 Out = TypeVar("Out")
 TRAIN_SEEDS = 1_000_000  # seeds from here on are trained on; those below are held out
@@ -37,12 +38,16 @@ def draw(job: tuple[int, int, int]) -> np.ndarray:
     return np.asarray(render(random_scene(seed), width, height))
 
 
-def in_parallel(work: Callable[..., Out], jobs: Iterable[object], workers: int, chunk: int = 4) -> Iterator[Out]:
+def in_parallel(
+    work: Callable[..., Out], jobs: Iterable[object], workers: int, chunk: int = 4
+) -> Generator[Out, None, None]:
     """`work` of every job, in order, at most a little ahead of its use."""
     if workers == 0:
         yield from map(work, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=os.nice, initargs=(5,)) as pool:
+    with multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn").Pool(
+        workers, initializer=os.nice, initargs=(5,)
+    ) as pool:
         pending: list[multiprocessing.pool.AsyncResult[list[Out]]] = []
         for group in _groups(jobs, chunk):
             pending.append(pool.apply_async(_all, (work, group)))

@@ -4,13 +4,14 @@ import random
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ..captions import Caption, caption, noisy
-from ..spec import VALUES, random_scene
+from engine.builtin.captions import Caption, caption, noisy
+from engine.builtin.spec import VALUES, random_scene
+
 from .loop import Loop, Place
 from .pictures import TRAIN_SEEDS
 
@@ -36,7 +37,11 @@ def build_tokenizer(captions: int) -> CLIPTokenizer:
     learner.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=512 + MERGES, initial_alphabet=letters, end_of_word_suffix="</w>", show_progress=False, min_frequency=2
+        vocab_size=512 + MERGES,
+        initial_alphabet=letters,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+        min_frequency=2,
     )
     rng = random.Random(0)
     learner.train_from_iterator((random_caption(rng).text for _ in range(captions)), trainer)
@@ -44,9 +49,7 @@ def build_tokenizer(captions: int) -> CLIPTokenizer:
     alphabet = letters + [f"{letter}</w>" for letter in letters]
     tokens = alphabet + [token for token in learnt if token not in set(alphabet)] + [_START, _END]
     merges = [tuple(pair) for pair in _merges(learner)]
-    return CLIPTokenizer(
-        vocab={token: i for i, token in enumerate(tokens)}, merges=merges, model_max_length=POSITIONS
-    )
+    return CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=merges, model_max_length=POSITIONS)
 
 
 def _merges(tokenizer: Tokenizer) -> list[list[str]]:
@@ -61,7 +64,8 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         CLIPTextConfig(
             vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH, projection_dim=WIDTH,
             num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=POSITIONS,
-            bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )  # fmt: skip
 
@@ -103,11 +107,13 @@ def train_text(place: Place, budget_seconds: float, batch: int = 128) -> tuple[C
 
     def step() -> Tensor:
         told = next(batches)
-        tokens = tokenizer([c.text for c in told], padding="longest", max_length=POSITIONS, truncation=True, return_tensors="pt")
+        tokens = tokenizer(
+            [c.text for c in told], padding="longest", max_length=POSITIONS, truncation=True, return_tensors="pt"
+        )
         with place.autocast:
             guesses = heads(encoder(tokens.input_ids.to(place.device)).pooler_output)
         true = labels([c.named for c in told], place.device)
-        return torch.stack([F.cross_entropy(guesses[name].float(), true[name]) for name in VALUES]).mean()
+        return torch.stack([functional.cross_entropy(guesses[name].float(), true[name]) for name in VALUES]).mean()
 
     loop.run(optimizer, step)
     return tokenizer, encoder.eval()

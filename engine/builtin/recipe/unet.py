@@ -8,14 +8,17 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ..captions import caption, noisy
-from ..export import new_scheduler, new_unet
-from ..spec import random_scene
+from engine.builtin.captions import caption, noisy
+from engine.builtin.export import new_scheduler, new_unet
+from engine.builtin.spec import random_scene
+
 from .latents import Latents
 from .loop import Loop, Place, average
 from .text import POSITIONS
 
 EMPTY = 0.1  # share of captions left empty, for guidance
+TEXT_LEARNS = 0.35  # share of the budget after which the text encoder stays as it is: a fifth faster
+SQUARE_MORE = 1.8  # square pictures are asked for most, and theirs is the compiled shape
 DECAY = 0.9995
 
 
@@ -37,12 +40,13 @@ def train_unet(
         [{"params": unet.parameters(), "lr": 1e-3}, {"params": encoder.parameters(), "lr": 2e-4}],
         betas=(0.9, 0.99), weight_decay=0.01, fused=True,
     )  # fmt: skip
-    step = _Step(place, data, tokenizer, encoder, _forward(unet, compiled), batch, loop.step)
+    step = _Step(place, data, tokenizer, (encoder, kept_encoder), _forward(unet, compiled), batch, loop)
 
     def after() -> None:
         decay = min(DECAY, (1 + loop.step) / (10 + loop.step))
         average(kept, unet, decay)
-        average(kept_encoder, encoder, decay)
+        if loop.share < TEXT_LEARNS:
+            average(kept_encoder, encoder, decay)
 
     loop.run(optimizer, step, after)
     return kept, kept_encoder
@@ -53,22 +57,27 @@ def _forward(unet: UNet2DConditionModel, compiled: bool) -> Callable[[Tensor, Te
     fast = torch.compile(unet) if compiled else unet
 
     def forward(latents: Tensor, times: Tensor, text: Tensor) -> Tensor:
-        net = fast if latents.shape[-1] == latents.shape[-2] else unet
+        net = fast if is_square(latents) else unet
         prediction: Tensor = net(latents, times, text).sample
         return prediction
 
     return forward
 
 
+def is_square(latents: Tensor) -> bool:
+    return latents.shape[-1] == latents.shape[-2]
+
+
 class _Step:
     def __init__(
-        self, place: Place, data: list[Latents], tokenizer: CLIPTokenizer, encoder: CLIPTextModel,
-        forward: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int, start: int,
+        self, place: Place, data: list[Latents], tokenizer: CLIPTokenizer,
+        encoders: tuple[CLIPTextModel, CLIPTextModel],
+        forward: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int, loop: Loop,
     ) -> None:  # fmt: skip
-        self.place, self.data, self.batch = place, data, batch
-        self.tokenizer, self.encoder, self.forward = tokenizer, encoder, forward
-        self.rng = random.Random(f"unet {start}")
-        self.shares = [len(bucket.seeds) for bucket in data]
+        self.place, self.data, self.batch, self.loop = place, data, batch, loop
+        self.tokenizer, self.encoders, self.forward = tokenizer, encoders, forward
+        self.rng = random.Random(f"unet {loop.step}")
+        self.shares = [len(bucket.seeds) * (SQUARE_MORE if is_square(bucket.values) else 1) for bucket in data]
         self.signal = new_scheduler().alphas_cumprod.to(place.device)
 
     def __call__(self) -> Tensor:
@@ -82,11 +91,19 @@ class _Step:
         signal = self.signal[times].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
         with self.place.autocast:
-            text = self.encoder(tokens).last_hidden_state
+            text = self._encode(tokens)
             guess = self.forward(signal.sqrt() * clean + (1 - signal).sqrt() * noise, times, text)
         target = signal.sqrt() * noise - (1 - signal).sqrt() * clean
         error = (guess.float() - target).square().mean((1, 2, 3))
         return (error * weight(signal.flatten())).mean()
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        """The learning encoder at first, then its average, which is what ships."""
+        live, kept = self.encoders
+        learns = self.loop.share < TEXT_LEARNS
+        with torch.set_grad_enabled(learns):
+            text: Tensor = (live if learns else kept)(tokens).last_hidden_state
+        return text
 
     def _tokens(self, seeds: list[int]) -> Tensor:
         texts = []

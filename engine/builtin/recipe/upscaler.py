@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..networks import SmallVAE, Upscaler
-from ..scenes import render
-from ..spec import random_scene
+from engine.builtin.networks import SmallVAE, Upscaler
+from engine.builtin.scenes import render
+from engine.builtin.spec import random_scene
+
 from .latents import encode_mean
 from .loop import Loop, Place, average
 from .pictures import TRAIN_SEEDS, in_parallel
@@ -37,8 +38,10 @@ def make_pairs(place: Place, vae: SmallVAE, scenes: int) -> tuple[Tensor, Tensor
     folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(scenes) if not (folder / f"{i:04d}.safetensors").exists()]
     pictures = in_parallel(draw_large, [FIRST_SEED + i for i in missing], place.workers, chunk=1)
-    for i, large in zip(missing, pictures, strict=True):
-        save_file({"large": torch.from_numpy(large.copy()).permute(2, 0, 1).contiguous()}, folder / f"{i:04d}.safetensors")
+    for i, picture in zip(missing, pictures, strict=True):
+        save_file(
+            {"large": torch.from_numpy(picture.copy()).permute(2, 0, 1).contiguous()}, folder / f"{i:04d}.safetensors"
+        )
     large = torch.stack([_load(folder, i) for i in range(scenes)])
     small = torch.cat([_decoded(place, vae, FIRST_SEED + i) for i in range(scenes)])
     return small, large
@@ -52,7 +55,7 @@ def _load(folder: Path, index: int) -> Tensor:
 def _decoded(place: Place, vae: SmallVAE, seed: int) -> Tensor:
     latents = encode_mean(place, vae, [draw_small(seed)])
     with place.autocast:
-        drawn = vae.decode(latents + NOISE * torch.randn_like(latents)).sample
+        drawn = vae.drawn(latents + NOISE * torch.randn_like(latents))
     return ((drawn.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
 
 
@@ -66,7 +69,7 @@ def train_upscaler(place: Place, vae: SmallVAE, budget_seconds: float, scenes: i
     vae.to(place.device).eval()
     small, large = make_pairs(place, vae, scenes)
     for part in (net, kept):
-        part.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        part.to(place.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     rng = random.Random(loop.step)
 

@@ -3,14 +3,15 @@
 import copy
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
-from ..networks import LATENT_LOGVAR, SmallVAE
+from engine.builtin.networks import LATENT_LOGVAR, SmallVAE
+
 from .loop import Loop, Place, average
 from .pictures import SIDE, TRAIN_SEEDS, draw, in_parallel, random_bucket, to_tensor
 
@@ -25,7 +26,7 @@ def train_vae(place: Place, budget_seconds: float, batch: int = 12) -> SmallVAE:
     if loop.step == 0:
         kept.load_state_dict(vae.state_dict())
     for net in (vae, kept):
-        net.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(place.device, memory_format=torch.channels_last)
     crops = crop_batches(place, batch, TRAIN_SEEDS + 10_000_000 + loop.step * batch)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-4)
 
@@ -33,7 +34,7 @@ def train_vae(place: Place, budget_seconds: float, batch: int = 12) -> SmallVAE:
         pictures = next(crops).to(place.device)
         with place.autocast:
             mean = vae.quant_conv(vae.encoder(pictures))
-            drawn = vae.decode(mean + NOISE * torch.randn_like(mean)).sample
+            drawn = vae.drawn(mean + NOISE * torch.randn_like(mean))
         return picture_loss(drawn.float(), pictures) + 2e-3 * mean.float().square().mean()
 
     loop.run(optimizer, step, after=lambda: average(kept, vae, 0.995 if loop.step > 300 else 0.9))
@@ -47,7 +48,7 @@ def train_decoder(place: Place, vae: SmallVAE, budget_seconds: float, batch: int
     parts = {"live": vae.decoder, "live_in": vae.post_quant_conv, "kept": kept.decoder, "kept_in": kept.post_quant_conv}
     loop = Loop("decoder", place, parts, budget_seconds)
     for net in (vae, kept):
-        net.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(place.device, memory_format=torch.channels_last)
     crops = crop_batches(place, batch, TRAIN_SEEDS + 20_000_000 + loop.step * batch)
     live = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
     optimizer = torch.optim.AdamW(live, lr=7e-4, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
@@ -57,7 +58,7 @@ def train_decoder(place: Place, vae: SmallVAE, budget_seconds: float, batch: int
         with place.autocast:
             with torch.no_grad():
                 mean = vae.quant_conv(vae.encoder(pictures))
-            drawn = vae.decode(mean + NOISE * torch.randn_like(mean)).sample
+            drawn = vae.drawn(mean + NOISE * torch.randn_like(mean))
         return picture_loss(drawn.float(), pictures)
 
     def after() -> None:
@@ -70,14 +71,18 @@ def train_decoder(place: Place, vae: SmallVAE, budget_seconds: float, batch: int
 
 def picture_loss(drawn: Tensor, true: Tensor) -> Tensor:
     """L1 of the pixels and of their differences to right, below and at half the size: keeps edges."""
-    loss = F.l1_loss(drawn, true) + 0.5 * F.mse_loss(drawn, true)
+    loss = functional.l1_loss(drawn, true) + 0.5 * functional.mse_loss(drawn, true)
     for size in (1, 2):
-        a, b = (drawn, true) if size == 1 else (F.avg_pool2d(drawn, size), F.avg_pool2d(true, size))
-        loss = loss + 0.5 * F.l1_loss(a.diff(dim=2), b.diff(dim=2)) + 0.5 * F.l1_loss(a.diff(dim=3), b.diff(dim=3))
+        a, b = (drawn, true) if size == 1 else (functional.avg_pool2d(drawn, size), functional.avg_pool2d(true, size))
+        loss = (
+            loss
+            + 0.5 * functional.l1_loss(a.diff(dim=2), b.diff(dim=2))
+            + 0.5 * functional.l1_loss(a.diff(dim=3), b.diff(dim=3))
+        )
     return loss
 
 
-def crop_batches(place: Place, batch: int, first_seed: int) -> Iterator[Tensor]:
+def crop_batches(place: Place, batch: int, first_seed: int) -> Generator[Tensor, None, None]:
     """Endless [2·batch,3,128,128]: two random crops of every scene."""
     jobs = ((seed, *(SIDE * n for n in random_bucket(seed))) for seed in itertools.count(first_seed))
     pictures = in_parallel(draw, jobs, place.workers)
