@@ -94,9 +94,9 @@ def _read_prompt(text: str, options: Mapping[str, str | None], settings: Setting
     from bot import prompt
     from bot.console import complain
     from engine.builtin.words import unknown_words
-    from engine.catalogue import read_catalogue
+    from engine.catalogue import models_here, read_catalogue
 
-    catalogue = read_catalogue()
+    catalogue = models_here(read_catalogue(), settings.models_path)
     draws = prompt.parse(
         text,
         models=catalogue,
@@ -141,9 +141,15 @@ def _print_drawn(drawn: "list[Drawn]", seconds: float, *, as_json: bool) -> None
     print(f"{seconds:.1f} s")
 
 
-@app.command()
-def models(as_json: Json = False) -> None:
-    """What can draw here."""
+models_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+
+
+@models_app.callback()
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """What can draw here; `models add NAME` brings another."""
+    if context.invoked_subcommand:
+        return
     from bot.console import print_json, print_table
     from engine.catalogue import read_catalogue
 
@@ -154,10 +160,35 @@ def models(as_json: Json = False) -> None:
         print_json({"models": [{name: getattr(m, name) for name in names} | {"is_here": here} for m, here in known]})
         return
     rows = [
-        [m.name, m.title, "here" if here else "not here", f"{m.native_px} px", f"×{m.weight:g}", m.licence]
+        [
+            m.name,
+            m.title,
+            "here" if here else f"limner models add {m.name}",
+            f"{m.native_px} px",
+            f"×{m.weight:g}",
+            m.licence,
+        ]
         for m, here in known
     ]
     print_table(["name", "", "", "drawn at", "units", "licence"], rows)
+
+
+@models_app.command("add")
+def add_model(name: Annotated[str, typer.Argument(help="One of `limner models`.")]) -> None:
+    """Fetch a model from the model hub into the models directory."""
+    from engine.catalogue import read_catalogue
+    from engine.fetching import NotFetched, fetch
+
+    with _told() as settings:
+        model = read_catalogue().get(name)
+        if model is None:
+            raise CannotStart(f"No model is called {name}: `limner models` lists them.", exit_code=REFUSED)
+        print(f"{model.title}, {model.download_bytes / 1e9:.1f} GB, licence: {model.licence}")
+        try:
+            fetch(model, settings.models_path)
+        except NotFetched as error:
+            raise CannotStart(str(error), exit_code=TEMPORARY) from None
+        print(f"It is here. Draw with it: limner imagine --model {name} PROMPT; for everybody: LIMNER_MODEL={name}")
 
 
 @app.command()

@@ -22,7 +22,7 @@ from bot.store import Limits, open_store
 from bot.studio import Rules, Studio
 from bot.web import server
 from engine import VERSION, weights
-from engine.catalogue import Model, read_catalogue
+from engine.catalogue import Catalogue, Model, models_here, read_catalogue
 from engine.client import LocalEngine
 from engine.protocol import MAX_SEED
 
@@ -38,8 +38,8 @@ async def serve(settings: Settings) -> None:
     Raises CannotStart, in one sentence, where the settings, the data directory, the model or the port forbid it.
     """
     stop = _stop_on_signals()
-    catalogue = read_catalogue()
-    _require_model(catalogue.get(settings.model), settings)
+    _require_model(read_catalogue().get(settings.model), settings)
+    catalogue = models_here(read_catalogue(), settings.models_path)
     async with AsyncExitStack() as ends:
         store = await open_store(settings.data)
         ends.push_async_callback(store.close)
@@ -70,7 +70,7 @@ async def serve(settings: Settings) -> None:
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(engine.close)
         host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
-        _say_where(f"http://{host}:{port}")
+        _say_where(f"http://{host}:{port}", catalogue)
         _warn_of_tokens(settings)
         async with asyncio.TaskGroup() as loops:
             running = [
@@ -103,7 +103,7 @@ def _require_model(model: Model | None, settings: Settings) -> None:
         raise CannotStart(f"LIMNER_MODEL is {settings.model}, which no one knows: `limner models` lists what there is.")
     problems = weights.problems(model, settings.models_path) if settings.engine == "torch" else []
     if problems:
-        fix = "git checkout -- engine/builtin" if model.packaged else "fetch the model again"
+        fix = "git checkout -- engine/builtin" if model.packaged else f"limner models add {model.name}"
         raise CannotStart(f"The model {model.name} cannot be loaded: {problems[0]}. Bring it back: {fix}.")
 
 
@@ -149,8 +149,10 @@ def _short(path: str) -> str:
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
-def _say_where(url: str) -> None:
-    _say(f"Limner {VERSION} · {url}", "", *next_steps(url, has_gpu=shutil.which("nvidia-smi") is not None), "")
+def _say_where(url: str, models: Catalogue) -> None:
+    has_gpu = shutil.which("nvidia-smi") is not None
+    has_photographs = any(not model.packaged for model in models.values())
+    _say(f"Limner {VERSION} · {url}", "", *next_steps(url, wants_photographs=has_gpu and not has_photographs), "")
 
 
 def _warn_of_tokens(settings: Settings) -> None:
@@ -159,16 +161,15 @@ def _warn_of_tokens(settings: Settings) -> None:
             log.warning("a token for %s is set, but this release does not connect to it yet", name)
 
 
-def next_steps(url: str, *, has_gpu: bool) -> list[str]:
+def next_steps(url: str, *, wants_photographs: bool) -> list[str]:
     """What a person can do now. A GPU is worth a hint while only the built-in model is there."""
-    steps = [
+    return [
         f"  Draw      open {url} and type a sentence",
+        *(["  Photos    this GPU can draw them: .venv/bin/limner models add sd15"] if wants_photographs else []),
         "  Discord   docs/discord.md",
         "  Slack     docs/slack.md",
+        "  Stop      Ctrl-C",
     ]
-    if has_gpu and len(read_catalogue()) == 1:
-        steps.append("  Photos    a GPU is here: docs/builtin-model.md says what it can do")
-    return [*steps, "  Stop      Ctrl-C"]
 
 
 def _say(*lines: str) -> None:

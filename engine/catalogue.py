@@ -28,6 +28,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     weight: float  # units are multiplied by this
     vram_bytes: int
     packaged: bool = False
+    repository: str | None = None  # on the model hub
+    upscaler_repository: str | None = None
+    variant: str | None = None  # "fp16": the half-precision files of the repository
+    download_bytes: int = 0
     vae_class: str | None = None  # "module:Class" where the VAE is not a stock class
     upscaler_class: str | None = None
     upscaler_folder: str | None = None
@@ -45,6 +49,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 Catalogue = Mapping[str, Model]
+
+
+def models_here(catalogue: Catalogue, models_dir: Path) -> Catalogue:
+    """The part of the catalogue whose weights are on this machine."""
+    return {name: model for name, model in catalogue.items() if model.is_here(models_dir)}
 
 
 @cache

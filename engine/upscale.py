@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +23,33 @@ class Upscaler(Protocol):
     receptive_radius: int  # px of the small image that an output pixel can see in each direction
 
     def __call__(self, image: Tensor) -> Tensor: ...
+
+
+class Swin2SR(torch.nn.Module):
+    """Swin2SR (arXiv 2209.11345) by transformers, one tile at a time.
+
+    Its windows see further than any radius, but beyond two of them it hardly matters: tiles join to
+    within 2e-4 of the whole. The radius is a multiple of the window, so that the windows lie alike.
+    """
+
+    def __init__(self, network: Any):
+        super().__init__()
+        self.network, self.scale = network, int(network.config.upscale)
+        self._window_px = int(network.config.window_size)
+        self.receptive_radius = 2 * self._window_px
+
+    @classmethod
+    def from_pretrained(cls, folder: Path, **options: Any) -> "Swin2SR":
+        from transformers import Swin2SRForImageSuperResolution
+
+        return cls(Swin2SRForImageSuperResolution.from_pretrained(folder, local_files_only=True, **options))
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        below, beside = -height % self._window_px, -width % self._window_px
+        padded = torch.nn.functional.pad(image, (0, beside, 0, below), "reflect").to(self.network.dtype)
+        large: Tensor = self.network(padded).reconstruction.float().clamp(0, 1)
+        return large[:, :, : height * self.scale, : width * self.scale]
 
 
 def load_upscaler(model: Model, models_dir: Path, device: torch.device, dtype: torch.dtype) -> Upscaler:

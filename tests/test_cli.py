@@ -182,7 +182,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(limner, variable, value, 
 
 def test_a_missing_model_file_stops_the_start_with_its_name(tmp_path):
     model = msgspec.structs.replace(read_catalogue()["builtin"], packaged=False)
-    with pytest.raises(CannotStart, match=r"model_index.json is missing or damaged.*fetch the model again"):
+    with pytest.raises(CannotStart, match=r"model_index.json is missing or damaged.*limner models add builtin"):
         serve._require_model(model, Settings(models_dir=tmp_path))
 
 
@@ -198,8 +198,8 @@ def test_the_doctor_tells_what_is_wrong_and_how_to_mend_it(limner, tmp_path):
 
 
 def test_a_gpu_without_a_photographic_model_is_worth_a_hint():
-    assert not any("GPU" in line for line in serve.next_steps("http://here", has_gpu=False))
-    assert any("docs/builtin-model.md" in line for line in serve.next_steps("http://here", has_gpu=True))
+    assert not any("GPU" in line for line in serve.next_steps("http://here", wants_photographs=False))
+    assert any("limner models add sd15" in line for line in serve.next_steps("http://here", wants_photographs=True))
 
 
 def test_the_version_is_printed(limner):

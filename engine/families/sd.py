@@ -164,7 +164,12 @@ class StableDiffusion:
 
         def load(folder: Path) -> Any:
             network, info = kind.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+                folder,
+                dtype=dtype,
+                variant=self._model.variant,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
             )
             if missing := set(info["missing_keys"]) - {"text_model.embeddings.position_ids"}:
                 raise BadModel(f"{folder}: {len(missing)} tensors are missing, {min(missing)} for one")
