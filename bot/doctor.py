@@ -152,7 +152,8 @@ def _models(settings: Settings) -> Iterator[Check]:
         if not (model.packaged or model.is_here(settings.models_path)):
             continue
         problems = weights.problems(model, settings.models_path)
-        fix = "Fetch the project again: git checkout -- engine/builtin." if model.packaged else "Fetch the model again."
+        again = f"Remove {model.path(settings.models_path)}, then: limner models add {name}"
+        fix = "git checkout -- engine/builtin" if model.packaged else again
         yield Check(f"model {name}", "fail", problems[0], fix) if problems else Check(f"model {name}", "ok", "whole")
 
 

@@ -19,7 +19,9 @@ def problems(model: Model, models_dir: Path) -> list[str]:
     except (OSError, ValueError):
         return [f"{index} is missing or damaged"]
     named = [folder / name for name, kind in parts.items() if isinstance(kind, list) and kind[0]]
-    return [f"{part} is missing" for part in named if not part.is_dir()] + list(_damaged(folder))
+    missing = [f"{part} is missing" for part in named if not part.is_dir()]
+    upscaler = _damaged(model.beside(models_dir) / model.upscaler_folder) if model.upscaler_folder else ()
+    return [*missing, *_damaged(folder), *upscaler]
 
 
 def _damaged(folder: Path) -> Iterator[str]:

@@ -59,13 +59,15 @@ def test_a_data_place_that_is_a_file_is_noticed(tmp_path):
 
 @pytest.fixture
 def model(tmp_path):
-    """A copy of the built-in model's index with one tiny file of weights."""
+    """The built-in model's entry over a folder with two tiny files of weights."""
     builtin = read_catalogue()["builtin"]
     folder = tmp_path / builtin.folder
-    (folder / "unet").mkdir(parents=True)
+    folder.mkdir(parents=True)
     (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "U"]}')
     header = b'{"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
-    (folder / "unet" / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    for part in ("unet", "upscaler"):
+        (folder / part).mkdir(parents=True)
+        (folder / part / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
     return builtin, folder
 
 
@@ -80,7 +82,7 @@ def cut(file: Path):
         (lambda folder: (folder / "model_index.json").unlink(), "model_index.json is missing or damaged"),
         (lambda folder: cut(folder / "unet/m.safetensors"), "m.safetensors is damaged"),
         (lambda folder: (folder / "unet/m.safetensors").write_bytes(b"x" * 50), "m.safetensors is damaged"),
-        (lambda folder: (folder / "unet/m.safetensors").unlink(), "holds no weights"),
+        (lambda folder: (folder / "upscaler/m.safetensors").unlink(), "upscaler holds no weights"),
         (lambda folder: (folder / "unet").rename(folder / "net"), "unet is missing"),
     ],
 )
