@@ -69,7 +69,7 @@ def train_classifier(place: Place, vae: SmallVAE, budget_seconds: float, batch: 
     kept.load_state_dict(net.state_dict() if loop.step == 0 else kept.state_dict())
     vae.to(place.device).eval()
     for part in (net, kept):
-        part.to(place.device, memory_format=torch.channels_last)
+        part.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
     net.train()
     first = FIRST_SEED + loop.step * batch
     pictures = in_parallel(draw, ((seed, 256, 256) for seed in _seeds(first)), place.workers, chunk=16)
