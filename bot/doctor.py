@@ -152,7 +152,7 @@ def _models(settings: Settings) -> Iterator[Check]:
         if not (model.packaged or model.is_here(settings.models_path)):
             continue
         problems = weights.problems(model, settings.models_path)
-        again = f"Remove {model.path(settings.models_path)}, then: limner models add {name}"
+        again = f"limner models add {name}"
         fix = "git checkout -- engine/builtin" if model.packaged else again
         yield Check(f"model {name}", "fail", problems[0], fix) if problems else Check(f"model {name}", "ok", "whole")
 

@@ -22,6 +22,8 @@ def fetch(model: Model, models_dir: Path) -> None:
     """
     if model.repository is None or model.upscaler_repository is None or model.upscaler_folder is None:
         raise NotFetched(f"{model.name} ships with Limner: there is nothing to fetch.")
+    if not weights.problems(model, models_dir):
+        return
     _require_room(model, models_dir)
     _bring(model.repository, models_dir / model.folder, _patterns(model.variant))
     _bring(model.upscaler_repository, models_dir / model.upscaler_folder, ["config.json", "*.safetensors"])
@@ -47,13 +49,11 @@ def _require_room(model: Model, models_dir: Path) -> None:
 
 
 def _bring(repository: str, folder: Path, patterns: list[str]) -> None:
-    """Download beside `folder` and rename when it is whole."""
+    """Download beside `folder`, which is replaced when that is whole."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # which of its names depends on the release
 
-    if (folder / "config.json").is_file() or (folder / "model_index.json").is_file():
-        return
     part = folder.with_name(f"{folder.name}.part")
     try:
         revision = _revision_with_safetensors(repository)
@@ -68,6 +68,7 @@ def _bring(repository: str, folder: Path, patterns: list[str]) -> None:
         ) from error
     shutil.rmtree(part / ".cache", ignore_errors=True)
     _leave_out(part / "model_index.json")
+    shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 
 

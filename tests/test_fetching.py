@@ -10,6 +10,7 @@ import torch
 from aiohttp.test_utils import TestServer
 from transformers import Swin2SRConfig, Swin2SRForImageSuperResolution
 
+from engine import weights
 from engine.catalogue import read_catalogue
 from tests.hub import Hub
 from tests.tiny import save_tiny_pipeline
@@ -21,8 +22,8 @@ SD15 = read_catalogue()["sd15"]
 def repositories(tmp_path):
     """What the hub has under the names of the catalogue, as tiny networks; a pickle and a checker lie beside."""
     folder = save_tiny_pipeline(tmp_path / "hub")
-    for weights in folder.rglob("*.safetensors"):
-        weights.rename(weights.with_name(weights.name.replace(".safetensors", ".fp16.safetensors")))
+    for file in folder.rglob("*.safetensors"):
+        file.rename(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
     parts = {name: ["diffusers", "X"] for name in ("text_encoder", "tokenizer", "unet", "vae", "scheduler")}
     index = {"_class_name": "StableDiffusionPipeline", **parts, "safety_checker": ["stable_diffusion", "X"]}
     (folder / "model_index.json").write_text(json.dumps(index))
@@ -83,6 +84,14 @@ async def test_a_second_fetch_asks_for_nothing(hub, tmp_path):
     assert hub.asked == []
 
 
+async def test_a_damaged_model_is_fetched_again(hub, tmp_path):
+    await limner(hub, tmp_path, "models", "add", "sd15")
+    [unet] = (tmp_path / "data" / "models" / "sd15" / "unet").glob("*.safetensors")
+    unet.write_bytes(unet.read_bytes()[:1000])
+    assert (await limner(hub, tmp_path, "models", "add", "sd15"))[0] == 0
+    assert weights.problems(SD15, tmp_path / "data" / "models") == []
+
+
 async def test_no_pickle_and_no_checker_is_asked_for(hub, tmp_path):
     await limner(hub, tmp_path, "models", "add", "sd15")
     assert hub.asked
@@ -90,8 +99,8 @@ async def test_no_pickle_and_no_checker_is_asked_for(hub, tmp_path):
 
 
 async def test_a_repository_with_pickles_alone_is_refused(hub, repositories, tmp_path):
-    for weights in repositories[SD15.repository].rglob("*.safetensors"):
-        weights.unlink()
+    for file in repositories[SD15.repository].rglob("*.safetensors"):
+        file.unlink()
     code, _, err = await limner(hub, tmp_path, "models", "add", "sd15")
     assert (code, "no safetensors" in err) == (75, True)
     assert not (tmp_path / "data" / "models" / "sd15").exists()
