@@ -22,7 +22,7 @@ from .recipe.upscaler import train_upscaler
 from .recipe.vae import train_decoder, train_vae, whiten
 
 STAGES = ("vae", "text", "latents", "unet", "decoder", "upscaler", "classifier", "export")
-MINUTES = {"vae": 17.0, "text": 4.0, "unet": 75.0, "decoder": 10.0, "upscaler": 10.0, "classifier": 5.0}
+MINUTES = {"vae": 17.0, "text": 4.0, "unet": 87.0, "decoder": 10.0, "upscaler": 10.0, "classifier": 15.0}
 
 
 def main() -> None:
@@ -111,7 +111,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path(".cache/builtin"), help="checkpoints and latents")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--scenes", type=int, default=28_672, help="rendered scenes that the UNet learns from")
-    parser.add_argument("--upscaler-scenes", type=int, default=240)
+    parser.add_argument("--upscaler-scenes", type=int, default=112)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--no-compile", action="store_true")
     for stage, minutes in MINUTES.items():

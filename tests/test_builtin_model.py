@@ -1,0 +1,179 @@
+"""The shipped model as plain diffusers runs it, and the recipe from nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionImg2ImgPipeline,
+)
+
+from engine.builtin.evaluate import draw_prompts, held_out, shares
+from engine.builtin.export import WEIGHTS, load_pipeline, load_upscaler
+from engine.builtin.networks import SmallVAE, Upscaler
+from engine.builtin.recipe.classifier import Classifier
+
+# diffusers converts tensors to numpy in a way that numpy 2 warns of
+pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+LIMIT_BYTES = 25_000_000
+SCHEDULERS = [DDIMScheduler, EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DPMSolverMultistepScheduler]
+PROMPT = "a man in a red jacket on a beach at sunset"
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return load_pipeline()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(2, before))
+    yield
+    torch.set_num_threads(before)
+
+
+def picture(pipeline, prompt=PROMPT, steps=10, **more):
+    """[3,H,W] in 0…1."""
+    generator = torch.Generator().manual_seed(7)
+    drawn = pipeline(
+        prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator, output_type="pt", **more
+    )
+    return drawn.images[0]
+
+
+def test_all_of_it_fits_in_25_megabytes():
+    files = [f for f in WEIGHTS.parent.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
+    assert sum(f.stat().st_size for f in files) <= LIMIT_BYTES
+
+
+def test_the_pictures_show_what_held_out_prompts_ask_for(pipeline):
+    prompts = held_out(20)
+    drawn = draw_prompts(pipeline, [p.text for p in prompts], steps=10, guidance=4.0)
+    assert shares(Classifier.load(WEIGHTS), prompts, drawn)["overall"] > 0.6
+
+
+def test_with_a_random_unet_the_picture_is_noise():
+    broken = load_pipeline()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weights in broken.unet.parameters():
+            weights.normal_(0, 0.05)
+    prompts = held_out(20)
+    drawn = draw_prompts(broken, [p.text for p in prompts], steps=4, guidance=4.0)
+    assert shares(Classifier.load(WEIGHTS), prompts, drawn)["overall"] < 0.4
+
+
+def test_drawing_imports_nothing_of_the_renderer():
+    code = (
+        "import sys; from engine.builtin.export import load_pipeline, load_upscaler;"
+        "p = load_pipeline(); load_upscaler(); p('a red car', num_inference_steps=1, output_type='pt');"
+        "ours = {m.split('.')[2] for m in sys.modules if m.startswith('engine.builtin.')};"
+        "sys.exit(str(ours) if ours - {'export', 'networks'} else 0)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=WEIGHTS.parents[2])
+
+
+@pytest.mark.parametrize("steps", [8, 20])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_no_scheduler_draws_mud(pipeline, scheduler, steps):
+    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+    drawn = picture(pipeline, steps=steps)
+    assert drawn.std() > 0.12  # mud is flat
+    assert drawn.diff(dim=-1).abs().mean() < 0.06  # noise is not
+
+
+@pytest.mark.parametrize(("width", "height"), [(448, 144), (144, 448), (336, 192), (272, 240)])
+def test_every_base_size_is_drawn(pipeline, width, height):
+    assert picture(pipeline, steps=2, width=width, height=height).shape == (3, height, width)
+
+
+def test_an_empty_prompt_draws_a_scene_and_a_negative_prompt_changes_it(pipeline):
+    assert picture(pipeline, "").std() > 0.1
+    changed = picture(pipeline, negative_prompt="night") - picture(pipeline)
+    assert changed.abs().mean() > 0.01
+
+
+def test_unknown_words_leave_the_subject(pipeline):
+    seen = Classifier.load(WEIGHTS).named(2 * picture(pipeline, f"{PROMPT}, trending, zzyzx")[None] - 1)[0]
+    assert (seen["subject"], seen["time"]) == ("person", "sunset")
+
+
+def test_image_to_image_keeps_the_layout(pipeline):
+    again = StableDiffusionImg2ImgPipeline.from_pipe(pipeline, vae=pipeline.vae)
+    again.set_progress_bar_config(disable=True)
+    first = picture(pipeline)
+    varied = picture(again, image=first[None], strength=0.3)
+    assert (varied - first).abs().mean() < 0.12
+
+
+def test_the_vae_keeps_its_latents_near_unit_variance_and_its_pictures():
+    vae, drawn = load_pipeline().vae, picture(load_pipeline())[None] * 2 - 1
+    with torch.no_grad():
+        latents = vae.encode(drawn).latent_dist.mean
+        again = vae.decode(latents).sample
+    assert latents.shape[1:] == (12, 16, 16)
+    assert 0.5 < latents.std() < 2
+    assert (again - drawn).square().mean().sqrt() < 0.15
+
+
+def test_upscaled_tiles_join_exactly_at_the_documented_radius():
+    upscaler = load_upscaler()
+    radius, scale = upscaler.receptive_radius, upscaler.scale
+    image = torch.rand(1, 3, 40, 70)
+    with torch.no_grad():
+        whole = upscaler(image)
+        left = upscaler(image[..., : 35 + radius])[..., : 35 * scale]
+        right = upscaler(image[..., 35 - radius :])[..., radius * scale :]
+    assert whole.shape == (1, 3, 40 * scale, 70 * scale)
+    assert (torch.cat([left, right], dim=-1) - whole).abs().max() < 1e-4
+
+
+def test_whitening_changes_the_latents_and_not_the_pictures():
+    vae = SmallVAE().eval()
+    given = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        before, latents = vae(given), vae.encode(given).latent_dist.mean
+        vae.whiten(latents.mean((0, 2, 3)), latents.std((0, 2, 3)))
+        after = vae.encode(given).latent_dist.mean
+    assert torch.allclose(after.std((0, 2, 3)), torch.ones(12), atol=1e-3)
+    assert torch.allclose(vae(given), before, atol=1e-4)
+
+
+def test_the_networks_can_be_saved_and_loaded(tmp_path):
+    Upscaler(scale=2, channels=8, blocks=1).save_pretrained(tmp_path)
+    assert Upscaler.from_pretrained(tmp_path).receptive_radius == 4
+
+
+def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp_path):
+    seconds = [f"--{stage}-minutes=0.02" for stage in ("vae", "text", "unet", "decoder", "upscaler", "classifier")]
+    command = [
+        sys.executable, "-m", "engine.builtin.train", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
+        "--scenes", "32", "--upscaler-scenes", "1", "--batch", "4", "--no-compile", "--workers", "0", *seconds,
+    ]  # fmt: skip
+    first = subprocess.run(command, capture_output=True, text=True, check=True, cwd=WEIGHTS.parents[2])
+    assert "stage export" in first.stdout
+    assert (tmp_path / "out/unet/diffusion_pytorch_model.safetensors").exists()
+    again = subprocess.run(
+        [*command, "--stage", "unet", "--unet-minutes=0.04"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=WEIGHTS.parents[2],
+    )
+    assert _steps(again.stdout) > _steps(first.stdout[first.stdout.index("stage unet") :])
+
+
+def _steps(text: str) -> int:
+    line = next(line for line in text.splitlines() if line.startswith("unet:"))
+    return int(line.split("step ")[1].split(",")[0])
+
+
+def test_weights_are_only_safetensors():
+    assert not [f for f in Path(WEIGHTS).rglob("*") if f.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl")]
