@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from engine.builtin import captions
-from engine.builtin.captions import caption, noisy
-from engine.builtin.scenes import render
-from engine.builtin.spec import SUBJECTS, VALUES, random_scene
 from engine.builtin.words import unknown_words, vocabulary
+from recipe import captions
+from recipe.captions import caption, noisy
+from recipe.scenes import render
+from recipe.spec import SUBJECTS, VALUES, random_scene
 
 
 @pytest.mark.parametrize("held_out", [False, True])

@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.builtin.networks import SmallVAE, Upscaler
-from engine.builtin.scenes import render
-from engine.builtin.spec import random_scene
 
 from .latents import encode_mean
 from .loop import Loop, Place, average
 from .pictures import TRAIN_SEEDS, in_parallel
+from .scenes import render
+from .spec import random_scene
 from .vae import NOISE, picture_loss
 
 SCALE = 8

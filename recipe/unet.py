@@ -8,12 +8,11 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from engine.builtin.captions import caption, noisy
-from engine.builtin.export import new_scheduler, new_unet
-from engine.builtin.spec import random_scene
-
+from .captions import caption, noisy
+from .export import new_scheduler, new_unet
 from .latents import Latents
 from .loop import Loop, Place, average
+from .spec import random_scene
 from .text import POSITIONS
 
 EMPTY = 0.1  # share of captions left empty, for guidance

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.builtin.scenes import render
-from engine.builtin.spec import random_scene
+from .scenes import render
+from .spec import random_scene
 
 Out = TypeVar("Out")
 TRAIN_SEEDS = 1_000_000  # seeds from here on are trained on; those below are held out

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from engine.builtin.captions import Caption, caption, noisy
-from engine.builtin.spec import VALUES, random_scene
-
+from .captions import Caption, caption, noisy
 from .loop import Loop, Place
 from .pictures import TRAIN_SEEDS
+from .spec import VALUES, random_scene
 
 POSITIONS = 48  # tokens of a prompt, with start and end
 WIDTH = 160

@@ -1,4 +1,4 @@
-"""A contact sheet of what the model draws, good and bad: `python -m engine.builtin.sheet FILE`."""
+"""A contact sheet of what the model draws, good and bad: `python -m recipe.sheet FILE`."""
 
 import argparse
 from pathlib import Path
@@ -57,7 +57,7 @@ def _lines(text: str, width: int = 52) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m engine.builtin.sheet", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m recipe.sheet", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--seed", type=int, default=1)

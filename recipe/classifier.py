@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.builtin.networks import SmallVAE
-from engine.builtin.spec import VALUES, random_scene
 
 from .latents import encode_mean
 from .loop import Loop, Place, average
 from .pictures import TRAIN_SEEDS, draw, in_parallel, to_tensor
+from .spec import VALUES, random_scene
 from .text import AttributeHeads, labels
 
 INPUT = 128  # px

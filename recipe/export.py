@@ -6,9 +6,10 @@ from pathlib import Path
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .networks import SmallVAE, Upscaler
+from engine.builtin.networks import SmallVAE, Upscaler
+from engine.catalogue import PACKAGE_DIR
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = PACKAGE_DIR / "builtin" / "weights"
 
 
 def new_scheduler() -> DDIMScheduler:

@@ -1,1 +1,0 @@
-"""The stages that train the built-in model from nothing."""

@@ -1,0 +1,100 @@
+"""How much of a prompt the shipped model draws: `python -m engine.builtin.evaluate`.
+
+Draws held-out prompts (seeds and phrasings never trained on) at native size and counts the named
+attributes that a classifier, trained on rendered pictures alone, finds in them.
+"""
+
+import argparse
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+from torch import Tensor
+
+from .captions import Caption, caption
+from .classifier import Classifier
+from .export import WEIGHTS, load_pipeline
+from .pictures import draw, to_tensor
+from .spec import random_scene
+
+FIRST_SEED = 500_000  # below the seeds that are trained on
+Shares = dict[str, float]
+
+
+def held_out(count: int, first: int = FIRST_SEED) -> list[Caption]:
+    """Prompts of scenes and phrasings that training never saw."""
+    return [caption(random_scene(seed), random.Random(seed), held_out=True) for seed in range(first, first + count)]
+
+
+@torch.inference_mode()
+def draw_prompts(
+    pipeline: StableDiffusionPipeline, prompts: list[str], steps: int, guidance: float, batch: int = 10, seed: int = 0
+) -> Iterator[Tensor]:
+    """[1,3,256,256] in −1…1 for each prompt, in order; picture i has the seed `seed` + i."""
+    device = pipeline.unet.device
+    for start in range(0, len(prompts), batch):
+        group = prompts[start : start + batch]
+        noises = [torch.Generator().manual_seed(seed + start + i) for i in range(len(group))]
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            pictures = pipeline(
+                group, num_inference_steps=steps, guidance_scale=guidance, generator=noises, output_type="pt"
+            ).images
+        yield from (2 * pictures.float().cpu() - 1).split(1)
+
+
+def shares(classifier: Classifier, prompts: list[Caption], pictures: Iterable[Tensor]) -> Shares:
+    """The share of named attributes that the classifier finds: overall, and per attribute ("shape 0" → "shape")."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for told, picture in zip(prompts, pictures, strict=True):
+        seen = classifier.named(picture)[0]
+        for name, value in told.named.items():
+            found[name.rstrip(" 012")].append(seen[name] == value)
+    every = [hit for hits in found.values() for hit in hits]
+    return {"overall": _mean(every)} | {name: _mean(hits) for name, hits in sorted(found.items())}
+
+
+def _mean(hits: list[bool]) -> float:
+    return round(sum(hits) / len(hits), 3)
+
+
+def fresh_renders(count: int, first: int = FIRST_SEED) -> Iterator[Tensor]:
+    for seed in range(first, first + count):
+        yield to_tensor([draw((seed, 256, 256))])
+
+
+def evaluate(folder: Path, count: int, steps: int, guidance: float, device: str) -> dict[str, object]:
+    pipeline = load_pipeline(folder).to(device)
+    pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
+    classifier, prompts = Classifier.load(folder), held_out(count)
+    drawn = shares(classifier, prompts, draw_prompts(pipeline, [p.text for p in prompts], steps, guidance))
+    rendered = shares(classifier, prompts, fresh_renders(count))
+    settings = {"prompts": count, "steps": steps, "guidance_scale": guidance, "scheduler": "euler"}
+    return {"overall": drawn["overall"], "drawn": drawn, "rendered": rendered, "settings": settings}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m engine.builtin.evaluate", description=__doc__)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    result = evaluate(options.weights, options.count, options.steps, options.guidance, options.device)
+    drawn, rendered = result["drawn"], result["rendered"]
+    assert isinstance(drawn, dict)
+    assert isinstance(rendered, dict)
+    print(f"{'attribute':<14} drawn  rendered")
+    for name, share in drawn.items():
+        print(f"{name:<14} {share:5.3f}  {rendered[name]:5.3f}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

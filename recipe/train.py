@@ -1,0 +1,124 @@
+"""Trains the built-in model from nothing: `python -m engine.builtin.train`.
+
+Every stage has a budget in seconds, keeps small checkpoints and goes on where it was stopped.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from engine.builtin.networks import SmallVAE, Upscaler
+
+from .classifier import Classifier, train_classifier
+from .export import WEIGHTS, new_unet, save_pipeline, save_upscaler
+from .latents import make_latents
+from .loop import Loop, Place
+from .pictures import TRAIN_SEEDS, draw, in_parallel, to_tensor
+from .text import make_tokenizer, new_text_encoder, train_text
+from .unet import train_unet
+from .upscaler import train_upscaler
+from .vae import train_decoder, train_vae, whiten
+
+STAGES = ("vae", "text", "latents", "unet", "decoder", "upscaler", "classifier", "export")
+MINUTES = {"vae": 17.0, "text": 4.0, "unet": 87.0, "decoder": 10.0, "upscaler": 10.0, "classifier": 15.0}
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(int(time.time()))
+    recipe = Recipe(options)
+    for stage in STAGES if options.stage == "all" else (options.stage,):
+        print(f"stage {stage}", flush=True)
+        getattr(recipe, stage)()
+
+
+class Recipe:
+    """One method per stage; each takes what it needs from the work folder."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        options.work.mkdir(parents=True, exist_ok=True)
+        self.place = Place(options.work, torch.device(options.device), options.workers)
+
+    def seconds(self, stage: str) -> float:
+        return float(60 * getattr(self.options, f"{stage}_minutes"))
+
+    def vae(self) -> None:
+        if (self.place.work / "vae/config.json").exists():
+            return
+        vae = train_vae(self.place, self.seconds("vae"))
+        jobs = [(TRAIN_SEEDS - 1 - i, 256, 256) for i in range(256 if self.seconds("vae") > 60 else 8)]
+        whiten(vae, to_tensor(list(in_parallel(draw, jobs, self.place.workers))).to(self.place.device))
+        vae.cpu().save_pretrained(self.place.work / "vae")
+
+    def text(self) -> None:
+        train_text(self.place, self.seconds("text"))
+
+    def latents(self) -> None:
+        make_latents(self.place, self._vae(), self.options.scenes)
+
+    def unet(self) -> None:
+        data = make_latents(self.place, self._vae(), self.options.scenes)
+        tokenizer, encoder = train_text(self.place, self.seconds("text"))
+        train_unet(
+            self.place, data, tokenizer, encoder, self.seconds("unet"), self.options.batch, not self.options.no_compile
+        )
+
+    def decoder(self) -> None:
+        train_decoder(self.place, self._vae(), self.seconds("decoder"))
+
+    def upscaler(self) -> None:
+        train_upscaler(self.place, self._decoded_vae(), self.seconds("upscaler"), self.options.upscaler_scenes)
+
+    def classifier(self) -> None:
+        train_classifier(self.place, self._decoded_vae(), self.seconds("classifier"))
+
+    def export(self) -> None:
+        """Writes what is trained so far, with averaged weights, into the package."""
+        tokenizer = make_tokenizer(self.place)
+        unet, encoder = new_unet(), new_text_encoder(tokenizer)
+        parts = {"unet_kept": unet, "encoder_kept": encoder}
+        loop = Loop("unet", self.place, parts, 1.0)
+        print(f"export: the UNet after {loop.step} steps, {loop.spent:.0f} s", flush=True)
+        folder = self.options.out
+        save_pipeline(folder, tokenizer, encoder, unet, self._decoded_vae())
+        for name, net in (("upscaler", Upscaler()), ("classifier", Classifier())):
+            if (self.place.work / name / "state.json").exists():
+                Loop(name, self.place, {"kept": net}, 1.0)
+                save_upscaler(folder, net) if isinstance(net, Upscaler) else net.save(folder)
+
+    def _vae(self) -> SmallVAE:
+        vae: SmallVAE = SmallVAE.from_pretrained(self.place.work / "vae")
+        return vae
+
+    def _decoded_vae(self) -> SmallVAE:
+        """With the decoder as it was trained on alone, if it was."""
+        vae = self._vae()
+        if (self.place.work / "decoder/state.json").exists():
+            Loop("decoder", self.place, {"kept": vae.decoder, "kept_in": vae.post_quant_conv}, 1.0)
+        return vae.eval()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m engine.builtin.train", description=__doc__)
+    parser.add_argument("--stage", choices=("all", *STAGES), default="all")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="processes that render")
+    parser.add_argument("--work", type=Path, default=Path(".cache/builtin"), help="checkpoints and latents")
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--scenes", type=int, default=28_672, help="rendered scenes that the UNet learns from")
+    parser.add_argument("--upscaler-scenes", type=int, default=112)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--no-compile", action="store_true")
+    for stage, minutes in MINUTES.items():
+        parser.add_argument(f"--{stage}-minutes", type=float, default=minutes)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
