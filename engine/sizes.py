@@ -1,7 +1,8 @@
 """Aspect ratio → base size → final size, in px. Pure arithmetic."""
 
 from dataclasses import dataclass
-from math import log
+from functools import cache
+from math import ceil, log
 
 FINAL_LONGEST_PX = 2048
 WIDEST = 3.0  # 3:1; the narrowest is 1:3
@@ -29,6 +30,7 @@ def final_size(ratio: float, longest_px: int = FINAL_LONGEST_PX) -> Size:
     return Size(round(longest_px * ratio), longest_px)
 
 
+@cache
 def base_size(ratio: float, native_px: int, multiple: int) -> Size:
     """The size that is denoised: about `native_px`² in area, sides divisible by `multiple`.
 
@@ -36,19 +38,13 @@ def base_size(ratio: float, native_px: int, multiple: int) -> Size:
     Keeping the area, as SDXL's buckets do, keeps the subject's scale at which the model was trained.
     """
     area = native_px * native_px
+    least, most = (share * area for share in _AREA_BAND)
     sizes = [
         Size(width, height)
         for width in range(multiple, 2 * native_px + multiple, multiple)
-        for height in _multiples_around(width / ratio, multiple)
-        if _AREA_BAND[0] <= width * height / area <= _AREA_BAND[1]
+        for height in range(ceil(least / width / multiple) * multiple, int(most / width) + 1, multiple)
     ]
     return min(sizes, key=lambda size: _misfit(size, ratio, area))
-
-
-def _multiples_around(px: float, multiple: int) -> list[int]:
-    """The nearest, and one more below: at 1:3 the coarse multiples of some models leave no other in the band."""
-    below = int(px // multiple)
-    return [count * multiple for count in (below - 1, below, below + 1) if count > 0]
 
 
 def _misfit(size: Size, ratio: float, area: int) -> float:

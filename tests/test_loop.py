@@ -73,6 +73,7 @@ class Engine:
         for _ in range(10_000):
             if found := self.events.of(*kinds, job_id=job_id):
                 return found[-1]
+            assert not self.events.of(Failed, job_id=job_id)
             self.loop.turn()
         raise AssertionError(f"no {kinds} of {job_id}")
 
