@@ -112,6 +112,8 @@ class LocalEngine:
             await self._send(Cancel(job_id=job_id))
 
     async def load(self, model: str) -> None:
+        """Ask for the model before anybody needs it. A job that comes meanwhile may wait as long as loading takes."""
+        self._loading = True
         await self._send(Load(model=model))
 
     async def events(self) -> AsyncIterator[Event | Died]:

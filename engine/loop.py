@@ -136,6 +136,8 @@ class TickLoop:
         welcome(self._served, command.owner, {other.command.owner for other in self._jobs.values()})
         self._jobs[job.id] = job
         self._arrived.append(job)
+        if self._residency.get(model.name) is None:
+            self._tell(job, "loading", 0, PARTS)
         self._residency.want(model)
 
     def _tick(self) -> None:
@@ -328,7 +330,7 @@ class TickLoop:
     def _tell(self, job: Working, stage: Stage, step: int, steps: int) -> None:
         """A frame at each change of stage, and otherwise ten a second at most."""
         now = time.monotonic()
-        if stage != job.stage or step == steps or now - job.told_at >= PROGRESS_SECONDS:
+        if stage != job.stage or step in (0, steps) or now - job.told_at >= PROGRESS_SECONDS:
             job.stage, job.told_at = stage, now
             self._channel.send(Progress(job_id=job.id, stage=stage, step=step, steps=steps))
 

@@ -101,6 +101,15 @@ async def test_a_faulty_engine_is_started_again_and_its_job_named(fault, reason,
         await until(events, Done)
 
 
+async def test_a_job_that_comes_while_a_model_loads_may_be_silent_for_longer(job, monkeypatch):
+    monkeypatch.setenv("LIMNER_FAKE_STEP_SECONDS", "1.5")
+    async with running(hang_seconds=0.5) as (engine, events):
+        await until(events, Ready)
+        await engine.load("builtin")
+        await engine.generate(job("k7q2", steps=1))
+        assert isinstance(await until(events, Done, Died), Done)
+
+
 async def test_an_engine_that_dies_at_start_says_its_last_words(faults):
     faults("start")
     async with running() as (_, events):

@@ -167,6 +167,12 @@ def test_frames_flow_through_every_stage(engine):
     }  # fmt: skip
 
 
+def test_a_job_hears_at_once_that_its_model_is_loaded_first(engine):
+    engine.send("a")
+    first = engine.until("a", Progress)
+    assert (first.stage, first.step) == ("loading", 0)
+
+
 def test_a_cancelled_job_takes_no_further_step(engine, forwards):
     engine.send("a", steps=50)
     engine.until("a", Preview)
