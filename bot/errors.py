@@ -1,7 +1,8 @@
 """
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
-│   BadPrompt · BadOption · QuotaExceeded · QueueFull · NotAllowed · Unknown · Gone · Unavailable
+│   BadPrompt · BadOption · BadImage · QuotaExceeded · QueueFull
+│   NotAllowed · Unknown · Gone · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
@@ -9,9 +10,11 @@ LimnerError
 
 from typing import Literal
 
+from engine import given
 from engine.protocol import FailureKind
 
 PromptProblem = Literal["empty", "too_long", "unclosed", "too_many_jobs"]
+ImageProblem = Literal[given.Problem, "too_slow", "other_host", "unreachable"]
 
 
 class LimnerError(Exception): ...
@@ -41,6 +44,16 @@ class BadOption(Refused):
     def __init__(self, option: str, problem: str, *, nearest: str | None = None, allowed: str | None = None):
         super().__init__(f"{option}: {problem}")
         self.option, self.problem, self.nearest, self.allowed = option, problem, nearest, allowed
+
+
+class BadImage(Refused):
+    """A picture that was given; `amount` is what it has of what `limit` limits: bytes, or pixels."""
+
+    code = "bad_image"
+
+    def __init__(self, problem: ImageProblem, *, limit: int | None = None, amount: int | None = None):
+        super().__init__(problem)
+        self.problem, self.limit, self.amount = problem, limit, amount
 
 
 class QuotaExceeded(Refused):

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.errors import (
+    BadImage,
     BadOption,
     BadPrompt,
     Gone,
+    ImageProblem,
     NotAllowed,
     QueueFull,
     QuotaExceeded,
@@ -19,6 +21,7 @@ from bot.jobs import Image, Job, Status
 from bot.phrases import When, begun, clip, code, counted, duration, units, utc
 from bot.prompt import MAX_PROMPT
 from bot.quota import bar
+from engine.given import LONGEST_PX, MAX_BYTES, MAX_PIXELS, SHORTEST_PX
 from engine.protocol import MAX_SEED, Draw, FailureKind
 
 LABELS: Mapping[str, str] = {
@@ -87,6 +90,8 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             return _bad_prompt(error)
         case BadOption():
             return _bad_option(error)
+        case BadImage():
+            return _bad_image(error)
         case QuotaExceeded():
             return _over_quota(error, when)
         case QueueFull():
@@ -264,6 +269,29 @@ def _bad_option(error: BadOption) -> Sentence:
     else:
         body = f"{begun(error.allowed)}." if error.allowed else ""
     return Sentence(heading or f"{name} {error.problem}", body, edit)
+
+
+_BAD_IMAGES: Mapping[ImageProblem, tuple[str, str]] = {
+    "not_an_image": ("That file is no picture", "Attach one"),
+    "unsupported_kind": ("That kind of picture can't be used", "Attach another"),
+    "too_big": ("That picture is too big", "Attach a smaller one"),
+    "too_many_pixels": ("That picture has too many pixels", "Attach a smaller one"),
+    "bad_shape": (f"Each side of a picture must have {SHORTEST_PX} to {LONGEST_PX:,} pixels", "Attach another"),
+    "animated": ("A moving picture can't be used", "Attach a still one"),
+    "damaged": ("That picture is damaged", "Save it again, or attach another"),
+    "too_slow": ("That picture took too long", "Attach it again, or a smaller one"),
+    "other_host": ("A picture can't be fetched from there", "Attach it here"),
+    "unreachable": ("That picture could not be fetched", "Attach it again"),
+}
+
+
+def _bad_image(error: BadImage) -> Sentence:
+    heading, doing = _BAD_IMAGES[error.problem]
+    amount = f" ({error.amount / 1e6:,.4g} million)" if error.problem == "too_many_pixels" and error.amount else ""
+    if error.problem == "too_big" and error.amount:
+        amount = f" ({error.amount / 1e6:,.4g} MB)"
+    usable = f"PNG, JPEG or WebP up to {MAX_BYTES / 1e6:g} MB and {MAX_PIXELS / 1e6:g} megapixels"
+    return Sentence(heading + amount, f"{doing}: {usable}. Nothing was charged.")
 
 
 def _over_quota(error: QuotaExceeded, when: When) -> Sentence:

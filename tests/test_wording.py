@@ -1,13 +1,16 @@
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace as changed
 
 from bot import answers, wording
 from bot.errors import (
+    BadImage,
     BadOption,
     BadPrompt,
     Gone,
+    ImageProblem,
     NotAllowed,
     QueueFull,
     QuotaExceeded,
@@ -101,6 +104,11 @@ def test_after_a_death_of_the_engine_the_job_is_said_to_be_kept():
     assert says == "the image engine is restarting; your job is kept, #2"
 
 
+@pytest.mark.parametrize("problem", get_args(ImageProblem))
+def test_every_picture_that_cannot_be_used_has_a_sentence(problem):
+    assert wording.refusal(BadImage(problem)).body.endswith("megapixels. Nothing was charged.")
+
+
 @pytest.mark.parametrize(
     ("error", "title", "body", "actions"),
     [
@@ -165,6 +173,24 @@ def test_after_a_death_of_the_engine_the_job_is_said_to_be_kept():
             "That would be 12 jobs",
             "At most 8 fit in one command: drop a choice.",
             ["Edit"],
+        ),
+        (
+            BadImage("unsupported_kind"),
+            "That kind of picture can't be used",
+            "Attach another: PNG, JPEG or WebP up to 20 MB and 16.8 megapixels. Nothing was charged.",
+            [],
+        ),
+        (
+            BadImage("too_many_pixels", limit=16_800_000, amount=169_000_000),
+            "That picture has too many pixels (169 million)",
+            "Attach a smaller one: PNG, JPEG or WebP up to 20 MB and 16.8 megapixels. Nothing was charged.",
+            [],
+        ),
+        (
+            BadImage("too_big", limit=20_000_000, amount=25_500_000),
+            "That picture is too big (25.5 MB)",
+            "Attach a smaller one: PNG, JPEG or WebP up to 20 MB and 16.8 megapixels. Nothing was charged.",
+            [],
         ),
         (NotAllowed("delete"), "Only its owner or a moderator can delete this", "", []),
         (Unknown("zzzz"), "There is no `zzzz` here", "It may have been deleted.", ["Show my pictures"]),
