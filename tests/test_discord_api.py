@@ -1,0 +1,457 @@
+"""The stand-in Discord against a real discord.py: other tests rest on its rules."""
+
+import asyncio
+import io
+import json
+import logging
+import warnings
+
+import aiohttp
+import pytest
+import yarl
+
+from tests.discord_api import DiscordAPI, NotOffered, Permission, Upload
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # it imports audioop
+    import discord
+    from discord import app_commands
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x40\0\0\0\x20" + b"\0" * 40
+
+
+class Pupil(discord.AutoShardedClient):
+    """A bot with one of everything that Limner does on Discord."""
+
+    def __init__(self, **options):
+        intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
+        super().__init__(
+            intents=intents,
+            allowed_mentions=discord.AllowedMentions.none(),
+            guild_ready_timeout=0.05,
+            max_messages=None,
+            **options,
+        )
+        self.heard, self.resumes, self.guild_names = [], 0, []
+        self.tree = app_commands.CommandTree(self)
+        self.tree.command(name="imagine", description="Draws")(imagine)
+        admin = app_commands.Group(
+            name="limner-admin", description="Runs it", default_permissions=discord.Permissions(manage_guild=True)
+        )
+        job = app_commands.Group(name="job", description="Jobs", parent=admin)
+        job.command(name="cancel", description="Ends one")(cancel)
+        self.tree.add_command(admin)
+        self.tree.add_command(app_commands.ContextMenu(name="Re-roll", callback=reroll))
+
+    async def setup_hook(self):
+        await self.tree.sync()
+
+    async def on_message(self, message):
+        if message.author != self.user:
+            self.heard.append(message)
+
+    async def on_resumed(self):
+        self.resumes += 1
+
+    async def on_interaction(self, interaction):
+        kind = interaction.type
+        if kind is discord.InteractionType.component:
+            await pressed(interaction)
+        elif kind is discord.InteractionType.modal_submit:
+            await interaction.response.send_message(str(interaction.data["components"]), ephemeral=True)
+
+
+async def choices(interaction: discord.Interaction, current: str):
+    return [app_commands.Choice(name=f"{current} one", value="one")]
+
+
+@app_commands.autocomplete(model=choices)
+async def imagine(
+    interaction: discord.Interaction,
+    prompt: app_commands.Range[str, 1, 100],
+    model: str = "",
+    image: discord.Attachment | None = None,
+):
+    if prompt == "silence":
+        return
+    if prompt == "private":
+        await interaction.response.defer(ephemeral=True)
+        await interaction.edit_original_response(content="only you")
+        return
+    answer = await interaction.response.send_message(f"{prompt} {interaction.locale}", view=buttons())
+    if image is not None:
+        await interaction.followup.send(f"{len(await image.read())} bytes, {image.width} wide")
+    if prompt == "a red car":
+        message = interaction.channel.get_partial_message(answer.message_id)
+        await message.edit(content="done", attachments=[discord.File(io.BytesIO(PNG), "a.png", description="a car")])
+
+
+async def cancel(interaction: discord.Interaction, number: int):
+    await interaction.response.send_message(f"cancelled {number}", ephemeral=True)
+
+
+async def reroll(interaction: discord.Interaction, message: discord.Message):
+    await interaction.response.send_message(f"again: {message.content}")
+
+
+async def pressed(interaction: discord.Interaction):
+    verb = interaction.data["custom_id"]
+    if verb == "remix":
+        form = discord.ui.Modal(title="Remix", custom_id="form")
+        form.add_item(discord.ui.TextInput(label="Prompt", custom_id="prompt", default="a car"))
+        await interaction.response.send_modal(form)
+    elif verb == "thread":
+        await interaction.response.defer()
+        thread = await interaction.message.create_thread(name="Variations", auto_archive_duration=60)
+        await thread.send("in the thread", nonce="one")
+        await thread.send("in the thread", nonce="one")
+    else:
+        await interaction.response.edit_message(content="pressed", view=None)
+
+
+def buttons():
+    view = discord.ui.View(timeout=None)
+    for verb in ("again", "remix", "thread"):
+        view.add_item(discord.ui.Button(label=verb.title(), custom_id=verb))
+    view.stop()
+    return view
+
+
+@pytest.fixture
+async def api():
+    async with DiscordAPI() as api:
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def _pointed_at_loopback(monkeypatch):
+    logging.getLogger("discord").setLevel(logging.CRITICAL)
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL("ws://127.0.0.1:1"))
+
+
+def point(api):
+    discord.http.Route.BASE = api.url
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(api.gateway_url)
+
+
+class Running:
+    def __init__(self, api, **options):
+        self.api, self.options = api, options
+
+    async def __aenter__(self):
+        point(self.api)
+        self.pupil = Pupil(**self.options)
+        self.task = self.pupil.running = asyncio.create_task(self.pupil.start(self.api.token))
+        await self.api.until(lambda: self.task.done() or (self.api.is_connected and len(self.pupil.guilds)))
+        return self.pupil
+
+    async def __aexit__(self, *error):
+        await self.pupil.close()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@pytest.fixture
+async def pupil(api):
+    async with Running(api) as pupil:
+        yield pupil
+
+
+@pytest.fixture
+async def ask(api):
+    """A bare client with the bot's token: (status, code, document)."""
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bot {api.token}"}) as session:
+
+        async def ask(method, path, form=None, *, files=(), **query):
+            data = None
+            if files:
+                data = aiohttp.FormData(quote_fields=False)
+                data.add_field("payload_json", json.dumps(form or {}))
+                for index, (name, content) in enumerate(files):
+                    part = io.BytesIO(content)
+                    data.add_field(f"files[{index}]", part, filename=name, content_type="application/octet-stream")
+            kwargs = {"data": data} if files else {"json": form} if form is not None else {}
+            async with session.request(method, api.url + path, params=query, **kwargs) as response:
+                document = await response.json() if response.status != 204 else None
+                return response.status, document.get("code") if isinstance(document, dict) else None, document
+
+        yield ask
+
+
+async def test_a_command_is_answered_edited_with_a_file_and_every_state_is_kept(api, pupil):
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car"}, locale="de")
+    assert asked.response["type"] == 4
+    await api.until(lambda: asked.message.attachments)
+    assert [state.content for state in asked.message.history] == ["a red car de", "done"]
+    assert asked.message.labels == ["Again", "Remix", "Thread"]
+    picture = asked.message.attachments[0]
+    assert (picture.data, picture.description, picture.width) == (PNG, "a car", 64)
+    async with aiohttp.ClientSession() as session, session.get(picture.url) as response:
+        assert await response.read() == PNG
+    api.assert_valid()
+
+
+async def test_what_people_do_reaches_the_bot(api, pupil):
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a", "image": Upload(PNG)})
+    await api.until(lambda: asked.followups)
+    assert asked.followups[0].content == f"{len(PNG)} bytes, 64 wide"
+    assert await api.autocomplete(api.ada, api.channel, "imagine", "model", "fl", {"prompt": "a"}) == [
+        {"name": "fl one", "value": "one"}
+    ]
+    form = await api.press(api.bob, asked.message, "Remix")
+    sent = await api.submit(api.bob, form, {"Prompt": "a boat"})
+    assert "'value': 'a boat'" in sent.message.content
+    assert sent.message.is_ephemeral
+    again = await api.menu(api.bob, "Re-roll", asked.message)
+    assert again.message.content == "again: a en-US"
+    cancelled = await api.slash(api.owner, api.channel, "limner-admin job cancel", {"number": 7})
+    assert cancelled.message.content == "cancelled 7"
+    await api.press(api.bob, asked.message, "again")
+    assert (asked.message.content, asked.message.buttons) == ("pressed", [])
+    api.assert_valid()
+
+
+async def test_a_client_offers_only_what_a_person_may_use(api, pupil):
+    with pytest.raises(NotOffered):
+        await api.slash(api.ada, api.channel, "limner-admin job cancel", {"number": 7})
+    with pytest.raises(NotOffered):
+        await api.slash(api.ada, api.channel, "imagine", {"prompt": "x" * 101})
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a"})
+    with pytest.raises(NotOffered):
+        await api.press(api.ada, asked.message, "Delete")
+
+
+async def test_threads_take_their_message_s_id_and_the_nonce_keeps_a_message_single(api, pupil, ask):
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a"})
+    await api.press(api.ada, asked.message, "Thread")
+    thread = await api.until(lambda: asked.message.thread)
+    assert thread.id == asked.message.id
+    await api.until(lambda: len([r for r in api.requests if r.status and f"/channels/{thread.id}/" in r.path]) == 2)
+    assert [message.content for message in thread.messages] == ["in the thread"]
+    path = f"/channels/{api.channel.id}/messages/{asked.message.id}/threads"
+    assert (await ask("POST", path, {"name": "x"}))[:2] == (400, 160004)
+    inner = f"/channels/{thread.id}/messages/{thread.last.id}"
+    assert (await ask("POST", inner + "/threads", {"name": "x"}))[:2] == (400, 50024)
+    api.archive(thread)
+    assert (await ask("PATCH", inner, {"content": "x"}))[:2] == (400, 50083)
+    api.advance(api.nonce_window_seconds + 1)
+    form = {"content": "in the thread", "nonce": "one", "enforce_nonce": True}
+    assert (await ask("POST", f"/channels/{thread.id}/messages", form))[0] == 200
+    assert (len(thread.messages), thread.archived) == (2, False)
+    api.delete_thread(thread)
+    assert (await ask("PATCH", inner, {"content": "x"}))[:2] == (404, 10003)
+
+
+async def test_words_are_read_where_they_are_meant_for_the_bot(api, pupil):
+    said = [
+        await api.say(api.ada, api.channel, "among us"),
+        await api.say(api.ada, api.channel, f"{api.bot.mention} a boat"),
+        await api.say(api.ada, api.dm(api.ada), "in private"),
+    ]
+    await api.until(lambda: len(pupil.heard) == 3)
+    assert [m.content for m in pupil.heard] == ["", said[1].content, "in private"]
+
+
+async def test_private_answers_are_seen_by_one_and_reached_by_their_token_only(api, pupil, ask):
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "private"})
+    await api.until(lambda: asked.message.content == "only you")
+    assert asked.message.history[0].is_loading
+    assert asked.message in api.shown_to(api.ada, api.channel)
+    assert asked.message not in api.shown_to(api.bob, api.channel)
+    path = f"/channels/{api.channel.id}/messages/{asked.message.id}"
+    assert (await ask("GET", path))[:2] == (404, 10008)
+    assert (await ask("PATCH", path, {"content": "x"}))[:2] == (404, 10008)
+    hook = f"/webhooks/{api.application_id}/{asked.token}/messages/@original"
+    assert (await ask("GET", hook))[0] == 200
+    api.advance(901)
+    assert (await ask("PATCH", hook, {"content": "x"}))[:2] == (401, 50027)
+
+
+async def test_the_first_answer_has_three_seconds_and_comes_once(api, pupil, ask):
+    dead = await api.slash(api.ada, api.channel, "imagine", {"prompt": "silence"}, wait=None)
+    late = f"/interactions/{dead.id}/{dead.token}/callback"
+    hook = f"/webhooks/{api.application_id}/{dead.token}/messages/@original"
+    assert (await ask("GET", hook))[:2] == (404, 10015)
+    api.advance(3.1)
+    assert dead.is_dead
+    assert (await ask("POST", late, {"type": 5}))[:2] == (404, 10062)
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a"})
+    twice = f"/interactions/{asked.id}/{asked.token}/callback"
+    assert (await ask("POST", twice, {"type": 5}))[:2] == (400, 40060)
+    assert (await ask("POST", f"/interactions/1/{asked.token}/callback", {"type": 5}))[:2] == (404, 10062)
+    lost = await api.slash(api.ada, api.channel, "imagine", {"prompt": "b"})
+    api.kill_token(lost)
+    path = f"/webhooks/{api.application_id}/{lost.token}"
+    assert (await ask("POST", path, {"content": "x"}))[:2] == (401, 50027)
+
+
+BUTTON = {"type": 2, "style": 1, "label": "x", "custom_id": "x"}
+
+
+def row(*parts):
+    return {"type": 1, "components": list(parts)}
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({"content": "x" * 2000}, None),
+        ({"content": "x" * 2001}, 50035),
+        ({"content": " "}, 50006),
+        ({"content": "x", "nonce": "n" * 26}, 50035),
+        ({"content": "x", "components": [row(BUTTON)]}, None),
+        ({"content": "x", "components": [row(BUTTON, BUTTON)]}, 50035),
+        ({"content": "x", "components": [row(BUTTON | {"label": "x" * 81})]}, 50035),
+        ({"content": "x", "components": [row(BUTTON | {"custom_id": "x" * 101})]}, 50035),
+        ({"content": "x", "components": [row(*(BUTTON | {"custom_id": str(n)} for n in range(6)))]}, 50035),
+        ({"content": "x", "components": [row(BUTTON | {"custom_id": str(n)}) for n in range(6)]}, 50035),
+        ({"embeds": [{"description": "x" * 4097}]}, 50035),
+        ({"embeds": [{"description": "x" * 3001}] * 2}, 50035),
+        ({"embeds": [{"image": {"url": "attachment://no.png"}}]}, 50035),
+        ({"content": "x", "flags": 1 << 15}, 50035),
+        ({"flags": 1 << 15, "components": [{"type": 10, "content": "x"}]}, None),
+        ({"content": "x", "message_reference": {"message_id": "1"}}, 50035),
+    ],
+)
+async def test_a_message_that_discord_refuses(api, ask, form, code):
+    status, found, _ = await ask("POST", f"/channels/{api.channel.id}/messages", form)
+    assert (status, found) == (200 if code is None else 400, code)
+    assert len(api.channel.messages) == (code is None)
+
+
+async def test_files_have_a_limit_each_and_together_and_edits_keep_what_they_name(api, ask):
+    path = f"/channels/{api.channel.id}/messages"
+    big = b"\0" * (10 * 1024 * 1024 + 1)
+    assert (await ask("POST", path, files=[("a.png", big)]))[:2] == (413, 40005)
+    assert (await ask("POST", path, files=[(f"{n}.png", big[:-1]) for n in range(3)]))[:2] == (413, 40005)
+    assert (await ask("POST", path, files=[("a.png", b"a")] * 11))[:2] == (400, 30015)
+    assert api.channel.messages == []
+    _, _, made = await ask("POST", path, files=[("a.png", b"a"), ("b.png", b"b")])
+    message = api.channel.last
+    entries = [{"id": made["attachments"][1]["id"]}, {"id": 0, "filename": "c.png"}]
+    await ask("PATCH", f"{path}/{made['id']}", {"attachments": entries}, files=[("c.png", b"c")])
+    assert [a.data for a in message.attachments] == [b"b", b"c"]
+    await ask("PATCH", f"{path}/{made['id']}", {}, files=[("d.png", b"d")])
+    assert [a.data for a in message.attachments] == [b"b", b"c", b"d"]
+    await ask("PATCH", f"{path}/{made['id']}", {"attachments": [], "content": "gone"})
+    assert message.attachments == []
+
+
+@pytest.mark.parametrize(
+    ("permission", "path", "form", "code"),
+    [
+        (Permission.VIEW_CHANNEL, "/messages", {"content": "x"}, 50001),
+        (Permission.SEND_MESSAGES, "/messages", {"content": "x"}, 50013),
+        (Permission.CREATE_PUBLIC_THREADS, "/messages/{message}/threads", {"name": "x"}, 50013),
+    ],
+)
+async def test_what_the_bot_may_not_do(api, ask, permission, path, form, code):
+    said = await api.say(api.ada, api.channel, "hello")
+    path = f"/channels/{api.channel.id}" + path.format(message=said.id)
+    api.forbid(api.channel, api.bot, permission)
+    assert (await ask("POST", path, form))[:2] == (403, code)
+    api.permit(api.channel, api.bot, permission)
+    assert (await ask("POST", path, form))[0] in (200, 201)
+    api.forbid(api.guild, api.bot, permission)
+    assert (await ask("POST", path, form))[:2] == (403, code)
+
+
+async def test_pings_are_what_allowed_mentions_lets_through(api, ask):
+    path = f"/channels/{api.channel.id}/messages"
+    text = f"@everyone {api.ada.mention} {api.bob.mention}"
+    await ask("POST", path, {"content": text, "allowed_mentions": {"parse": []}})
+    await ask("POST", path, {"content": text, "allowed_mentions": {"parse": [], "users": [str(api.bob.id)]}})
+    await ask("POST", path, {"content": text})
+    everybody = sorted(["@everyone", str(api.ada.id), str(api.bob.id)])
+    assert [m.pings for m in api.channel.messages] == [[], [str(api.bob.id)], everybody]
+    first = api.channel.messages[0]
+    await ask("PATCH", f"{path}/{first.id}", {"content": text + "!"})
+    assert first.pings == everybody
+
+
+async def test_faults_come_before_or_after_the_deed(api, ask):
+    path = f"/channels/{api.channel.id}/messages"
+    api.fail("POST", r"/channels/\d+/messages", status=500, times=2)
+    api.fail("POST", r"/channels/\d+/messages", status=502, after=True)
+    assert [(await ask("POST", path, {"content": "x"}))[0] for _ in range(4)] == [500, 500, 502, 200]
+    assert len(api.channel.messages) == 2
+    api.fail("POST", "/channels/{channel_id}/messages", drop=True, after=True)
+    with pytest.raises(aiohttp.ClientError):
+        await ask("POST", path, {"content": "x"})
+    assert len(api.channel.messages) == 3
+    api.fail("POST", r"/channels/\d+/messages", status=429, retry_after=2.5, scope="shared")
+    status, _, document = await ask("POST", path, {"content": "x"})
+    assert (status, document["retry_after"], document["global"]) == (429, 2.5, False)
+    api.limit("POST", r"/channels/\d+/messages", limit=1, per=5)
+    assert [(await ask("POST", path, {"content": "x"}))[0] for _ in range(2)] == [200, 429]
+    api.advance(5)
+    assert (await ask("POST", path, {"content": "x"}))[0] == 200
+    held = api.hold("GET", r"/users/@me")
+    waiting = asyncio.create_task(ask("GET", "/users/@me"))
+    await api.until(lambda: held.hits)
+    held.release()
+    assert (await waiting)[0] == 200
+
+
+async def test_a_dropped_gateway_is_resumed_and_nothing_is_missed(api, pupil):
+    for _ in range(2):
+        resumed = pupil.resumes
+        await api.drop_gateway()
+        asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "meanwhile"})
+        assert asked.message.content == "meanwhile en-US"
+        await api.until(lambda before=resumed: pupil.resumes > before)
+    await api.ask_reconnect()
+    await api.until(lambda: pupil.resumes == 3)
+    await api.invalidate_session()
+    await api.until(lambda: [name for name, _ in api.gateway_log].count("identify") == 2 and api.is_connected)
+    assert (await api.slash(api.ada, api.channel, "imagine", {"prompt": "after"})).message.content == "after en-US"
+
+
+@pytest.mark.parametrize(("spoil", "code"), [("token", 4004), ("intents", 4014), ("revoked", 4004)])
+async def test_the_gateway_refuses_for_good(api, spoil, code):
+    if spoil == "intents":
+        api.allowed_intents = 1
+    async with Running(api) as pupil:
+        if spoil == "revoked":
+            api.revoke_token()
+        if spoil == "token":
+            pupil.http.token = "wrong"
+            await api.invalidate_session()
+        with pytest.raises((discord.ConnectionClosed, discord.PrivilegedIntentsRequired)) as caught:
+            await asyncio.wait_for(asyncio.shield(pupil.running), 10)
+        assert isinstance(caught.value, discord.PrivilegedIntentsRequired) or caught.value.code == code
+
+
+async def test_a_revoked_token_is_refused_everywhere(api, ask):
+    assert (await ask("GET", "/users/@me"))[0] == 200
+    api.revoke_token()
+    assert (await ask("GET", "/users/@me"))[0] == 401
+    assert (await ask("GET", f"/channels/{api.channel.id}"))[0] == 401
+
+
+async def test_each_shard_has_its_guilds():
+    async with DiscordAPI(shards=2) as api:
+        other = api.add_guild("The Annexe")
+        elsewhere = api.add_channel("drafts", guild=other)
+        async with Running(api) as pupil:
+            await api.until(lambda: len(pupil.guilds) == 2)
+            assert sorted(guild.shard_id for guild in pupil.guilds) == [0, 1]
+            for channel in (api.channel, elsewhere, api.dm(api.ada)):
+                asked = await api.slash(api.ada, channel, "imagine", {"prompt": "here"})
+                assert asked.message.content == "here en-US"
+            api.assert_valid()
+
+
+async def test_what_the_description_does_not_know_is_found(api, ask):
+    if not api.has_contracts:
+        pytest.skip("LIMNER_CONTRACTS does not say where Discord's description is")
+    path = f"/channels/{api.channel.id}/messages"
+    await ask("POST", path, {"content": "x"})
+    await ask("POST", path, {"content": "x", "attachments": [{"id": 0, "filename": "a.png"}]}, files=[("a.png", b"a")])
+    await ask("PATCH", f"{path}/{api.channel.last.id}", {"content": "y", "tts": False})
+    assert api.violations == []
+    await ask("POST", path, {"content": "x", "embed": {"title": "of old"}})
+    await ask("POST", path, {"content": "x"}, files=[("a.png", b"a")], limit="3")
+    assert len(api.violations) == 2
+    with pytest.raises(AssertionError):
+        api.assert_valid()
