@@ -91,7 +91,7 @@ def train_classifier(place: Place, vae: SmallVAE, budget_seconds: float, batch: 
         for a, b in zip(kept.buffers(), net.buffers(), strict=True):
             a.copy_(b)
 
-    loop.run(optimizer, step, after)
+    loop.run([optimizer], step, after)
     pictures.close()
     return kept.eval()
 

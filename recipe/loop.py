@@ -2,17 +2,20 @@
 
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 WARM_UP_STEPS = 60
+RANK = int(os.environ.get("RANK", "0"))  # of the processes that train together; the first one speaks and saves
 SAVE_EVERY_SECONDS = 90.0
+LONGEST_STEP_SECONDS = 10.0  # what takes longer was a process that stood still, and is not counted
 
 
 @dataclass(frozen=True)
@@ -62,24 +65,30 @@ class Loop:
         return min(1.0, (self.steps_here + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * math.cos(math.pi * self.share))
 
     def run(
-        self, optimizer: torch.optim.Optimizer, step: Callable[[], Tensor], after: Callable[[], None] = lambda: None
+        self,
+        optimizers: Sequence[torch.optim.Optimizer],
+        step: Callable[[], Tensor],
+        after: Callable[[], None] = lambda: None,
     ) -> None:
         """`step` returns the loss to minimise; `after` runs when the weights have moved."""
-        rates = [group["lr"] for group in optimizer.param_groups]
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        rates = [group["lr"] for group in groups]
         losses: list[float] = []
         last = saved = said = time.monotonic()
         while self.spent < self.budget:
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            for group, rate in zip(groups, rates, strict=True):
                 group["lr"] = rate * self.pace
             loss = step()
             loss.backward()
-            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            now = time.monotonic()
+            self.spent, last = self.spent + min(now - last, LONGEST_STEP_SECONDS), now
+            self._share()
+            nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
             after()
             losses.append(loss.item())
-            now = time.monotonic()
-            self.spent, last = self.spent + now - last, now
             self.step, self.steps_here = self.step + 1, self.steps_here + 1
             if now - said > 15:
                 self._say(losses)
@@ -90,7 +99,22 @@ class Loop:
         self._say(losses)
         self.save()
 
+    def _share(self) -> None:
+        """Of several processes, each with batches of its own, all take the same step at the same time of the budget."""
+        if not distributed.is_initialized():
+            return
+        gradients = [p.grad for part in self.modules.values() for p in part.parameters() if p.grad is not None]
+        mean = torch.cat([torch.tensor([self.spent]), *(g.flatten() for g in gradients)])
+        distributed.all_reduce(mean)
+        mean /= distributed.get_world_size()
+        self.spent = float(mean[0])
+        parts = mean[1:].split([g.numel() for g in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
     def save(self) -> None:
+        if RANK:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, module in self.modules.items():
             tensors = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
@@ -109,7 +133,7 @@ class Loop:
             module.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
 
     def _say(self, losses: list[float]) -> None:
-        if losses:
+        if losses and not RANK:
             mean = sum(losses) / len(losses)
             print(
                 f"{self.name}: {self.spent:.0f} of {self.budget:.0f} s, step {self.step}, loss {mean:.4f}", flush=True

@@ -114,7 +114,7 @@ def train_text(place: Place, budget_seconds: float, batch: int = 128) -> tuple[C
         true = labels([c.named for c in told], place.device)
         return torch.stack([functional.cross_entropy(guesses[name].float(), true[name]) for name in VALUES]).mean()
 
-    loop.run(optimizer, step)
+    loop.run([optimizer], step)
     return tokenizer, encoder.eval()
 
 

@@ -5,25 +5,26 @@ from collections.abc import Callable
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from .captions import caption, noisy
 from .export import new_scheduler, new_unet
 from .latents import Latents
-from .loop import Loop, Place, average
+from .loop import RANK, Loop, Place, average
+from .muon import ConvMuon
 from .spec import random_scene
 from .text import POSITIONS
 
 EMPTY = 0.1  # share of captions left empty, for guidance
 TEXT_LEARNS = 0.35  # share of the budget after which the text encoder stays as it is: a fifth faster
 SQUARE_MORE = 1.8  # square pictures are asked for most, and theirs is the compiled shape
-DECAY = 0.9995
+DECAY = 0.999
 
 
 def train_unet(
     place: Place, data: list[Latents], tokenizer: CLIPTokenizer, encoder: CLIPTextModel, budget_seconds: float,
-    batch: int = 32, compiled: bool = True,
+    batch: int = 64, compiled: bool = True,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:  # fmt: skip
     """v-prediction on `data` with captions told anew each time; returns the averaged weights."""
     unet, kept = new_unet(), new_unet()
@@ -35,10 +36,15 @@ def train_unet(
     for part in parts.values():
         part.to(place.device)
     unet.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        [{"params": unet.parameters(), "lr": 1e-3}, {"params": encoder.parameters(), "lr": 2e-4}],
-        betas=(0.9, 0.99), weight_decay=0.01, fused=True,
-    )  # fmt: skip
+    inner = [p for name, p in unet.named_parameters() if _is_inner(name, p)]
+    outer = [p for name, p in unet.named_parameters() if not _is_inner(name, p)]
+    optimizers = [
+        ConvMuon(inner, 1e-3),
+        torch.optim.AdamW(
+            [{"params": outer, "lr": 1e-3}, {"params": encoder.parameters(), "lr": 2e-4}],
+            betas=(0.9, 0.99), weight_decay=0.01, fused=True,
+        ),
+    ]  # fmt: skip
     step = _Step(place, data, tokenizer, (encoder, kept_encoder), _forward(unet, compiled), batch, loop)
 
     def after() -> None:
@@ -47,8 +53,13 @@ def train_unet(
         if loop.share < TEXT_LEARNS:
             average(kept_encoder, encoder, decay)
 
-    loop.run(optimizer, step, after)
+    loop.run(optimizers, step, after)
     return kept, kept_encoder
+
+
+def _is_inner(name: str, p: nn.Parameter) -> bool:
+    """What Muon is for: matrices and convolutions between hidden features."""
+    return p.ndim >= 2 and not name.startswith(("conv_in", "conv_out", "add_embedding", "time_embedding"))
 
 
 def _forward(unet: UNet2DConditionModel, compiled: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -75,7 +86,7 @@ class _Step:
     ) -> None:  # fmt: skip
         self.place, self.data, self.batch, self.loop = place, data, batch, loop
         self.tokenizer, self.encoders, self.forward = tokenizer, encoders, forward
-        self.rng = random.Random(f"unet {loop.step}")
+        self.rng = random.Random(f"unet {loop.step} {RANK}")
         self.shares = [len(bucket.seeds) * (SQUARE_MORE if is_square(bucket.values) else 1) for bucket in data]
         self.signal = new_scheduler().alphas_cumprod.to(place.device)
 

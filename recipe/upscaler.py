@@ -79,7 +79,7 @@ def train_upscaler(place: Place, vae: SmallVAE, budget_seconds: float, scenes: i
             drawn = net.enlarge(given.to(place.device))
         return picture_loss(2 * drawn.float(), 2 * wanted.to(place.device))
 
-    loop.run(optimizer, step, after=lambda: average(kept, net, 0.995 if loop.step > 200 else 0.9))
+    loop.run([optimizer], step, after=lambda: average(kept, net, 0.995 if loop.step > 200 else 0.9))
     return kept
 
 

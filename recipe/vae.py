@@ -37,7 +37,7 @@ def train_vae(place: Place, budget_seconds: float, batch: int = 12) -> SmallVAE:
             drawn = vae.drawn(mean + NOISE * torch.randn_like(mean))
         return picture_loss(drawn.float(), pictures) + 2e-3 * mean.float().square().mean()
 
-    loop.run(optimizer, step, after=lambda: average(kept, vae, 0.995 if loop.step > 300 else 0.9))
+    loop.run([optimizer], step, after=lambda: average(kept, vae, 0.995 if loop.step > 300 else 0.9))
     crops.close()
     return kept
 
@@ -65,7 +65,7 @@ def train_decoder(place: Place, vae: SmallVAE, budget_seconds: float, batch: int
         average(kept.decoder, vae.decoder, 0.995)
         average(kept.post_quant_conv, vae.post_quant_conv, 0.995)
 
-    loop.run(optimizer, step, after)
+    loop.run([optimizer], step, after)
     crops.close()
 
 
