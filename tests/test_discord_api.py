@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import warnings
 
 import aiohttp
@@ -11,6 +12,7 @@ import pytest
 import yarl
 
 from tests.discord_api import DiscordAPI, NotOffered, Permission, Upload
+from tests.discord_api.contract import answer_violations
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it imports audioop
@@ -45,6 +47,9 @@ class Pupil(discord.AutoShardedClient):
 
     async def setup_hook(self):
         await self.tree.sync()
+
+    async def before_identify_hook(self, shard_id, *, initial=False):
+        """Without the five seconds between shards."""
 
     async def on_message(self, message):
         if message.author != self.user:
@@ -442,9 +447,38 @@ async def test_each_shard_has_its_guilds():
             api.assert_valid()
 
 
+needs_contracts = pytest.mark.skipif(
+    not os.environ.get("LIMNER_CONTRACTS"), reason="LIMNER_CONTRACTS does not say where Discord's description is"
+)
+
+
+@needs_contracts
+async def test_the_stand_in_answers_as_discord_describes(api, pupil, ask):
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car", "image": Upload(PNG)})
+    await api.until(lambda: asked.message.attachments and asked.followups)
+    private = await api.slash(api.ada, api.dm(api.ada), "imagine", {"prompt": "private"})
+    await api.until(lambda: len(private.message.history) == 2)
+    form = await api.press(api.ada, asked.message, "Remix")
+    await api.submit(api.ada, form, {})
+    await api.press(api.ada, asked.message, "Thread")
+    thread = await api.until(lambda: asked.message.thread)
+    await api.until(lambda: thread.messages)
+    await api.autocomplete(api.ada, api.channel, "imagine", "model")
+    await api.say(api.ada, api.channel, "fine", reply_to=asked.message)
+    guild, channel = f"/guilds/{api.guild.id}", f"/channels/{api.channel.id}"
+    of_guild = [guild, f"{guild}/channels", f"{guild}/threads/active", f"{guild}/members/{api.ada.id}"]
+    of_channel = [channel, f"{channel}/messages", f"{channel}/messages/{asked.message.id}", f"/channels/{thread.id}"]
+    mine = ["/users/@me/guilds", "/gateway/bot", "/applications/@me", f"/applications/{api.bot.id}/commands"]
+    for path in (*of_guild, *of_channel, *mine, f"/channels/{api.dm(api.ada).id}", f"/users/{api.ada.id}"):
+        assert (await ask("GET", path))[0] == 200
+    assert (await ask("PATCH", f"/channels/{thread.id}", {"archived": True}))[0] == 200
+    answered = [(r.method, r.path, r.status, r.answer) for r in api.requests if r.status]
+    assert [what for one in answered for what in answer_violations(*one)] == []
+    api.assert_valid()
+
+
+@needs_contracts
 async def test_what_the_description_does_not_know_is_found(api, ask):
-    if not api.has_contracts:
-        pytest.skip("LIMNER_CONTRACTS does not say where Discord's description is")
     path = f"/channels/{api.channel.id}/messages"
     await ask("POST", path, {"content": "x"})
     await ask("POST", path, {"content": "x", "attachments": [{"id": 0, "filename": "a.png"}]}, files=[("a.png", b"a")])

@@ -11,11 +11,13 @@ from typing import Any
 from tests.discord_api.rules import parse_multipart
 
 
+def is_at_hand() -> bool:
+    return bool(os.environ.get("LIMNER_CONTRACTS"))
+
+
 @cache
-def description() -> Any | None:
-    """The checker with the description, loaded once; None without the variable."""
-    if not os.environ.get("LIMNER_CONTRACTS"):
-        return None
+def description() -> Any:
+    """The checker with the description, loaded once."""
     folder = Path(os.environ["LIMNER_CONTRACTS"]) / "discord"
     spec = importlib.util.spec_from_file_location("discord_contract_check", folder / "check.py")
     module = importlib.util.module_from_spec(spec)
@@ -57,6 +59,12 @@ def _as_described(method: str, path: str, form: Any) -> Any:
     if method == "PATCH" and re.search(r"/messages/[^/]+$", path):
         form.pop("tts", None)
     return form
+
+
+def answer_violations(method: str, path: str, status: int, answer: Any) -> list[str]:
+    """Where an answer of the stand-in is not what Discord describes."""
+    body = b"" if answer is None else json.dumps(answer).encode()
+    return [f"{method} {path}: {what}" for what in description().check_response(method, path, status, body)]
 
 
 def _light_form(method: str, path: str, content_type: str, body: bytes) -> bytes:

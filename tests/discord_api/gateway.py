@@ -8,7 +8,8 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tests.discord_api.world import Guild, World
+from tests.discord_api.things import Guild
+from tests.discord_api.world import World
 
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, INVALID_SESSION, HELLO, ACK = 0, 1, 2, 6, 7, 9, 10, 11
 INTENTS = {"guilds": 1 << 0, "guild_messages": 1 << 9, "direct_messages": 1 << 12, "message_content": 1 << 15}
@@ -94,6 +95,7 @@ class Gateway(World):
         self.gateway_log: list[tuple[str, Any]] = []
         """("identify" or "resume", its data) as they came; ("close", code) for what was refused."""
         self.token = "the-bot-token"
+        self.application_flags = 0
         self.heartbeat_interval_ms = 41_250
         self.allowed_intents = KNOWN_INTENTS & ~PRIVILEGED
         self._closing: set[asyncio.Task[None]] = set()
@@ -192,7 +194,7 @@ class Gateway(World):
                 "session_id": session.id,
                 "resume_gateway_url": self.gateway_url,
                 "shard": [shard, count],
-                "application": {"id": str(self.application_id), "flags": 0},
+                "application": {"id": str(self.application_id), "flags": self.application_flags},
             },
         )
         if intents & INTENTS["guilds"]:
@@ -227,8 +229,7 @@ class Gateway(World):
         self.touch()
 
     def me_json(self) -> dict[str, Any]:
-        more = {"verified": True, "mfa_enabled": False, "email": None, "locale": "en-US", "flags": 0}
-        return self.bot.json() | more
+        return self.bot.json() | {"verified": True, "mfa_enabled": False, "email": None, "locale": "en-US"}
 
     def _connected(self) -> list[Session]:
         return [session for session in self.sessions.values() if session.connection is not None]

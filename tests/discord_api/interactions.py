@@ -7,7 +7,7 @@ from typing import Any
 from tests.discord_api import rules
 from tests.discord_api.posts import USER_PINGS, Posts, Request
 from tests.discord_api.rules import Refusal, invalid_form, unknown
-from tests.discord_api.world import DM, EPHEMERAL, LOADING, Channel, Message, User
+from tests.discord_api.things import DM, EPHEMERAL, LOADING, Channel, Message, User
 
 DEADLINE_SECONDS, TOKEN_LIFETIME_SECONDS = 3.0, 900.0
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
@@ -34,6 +34,8 @@ class Interaction:
     now: Any = field(repr=False)
     source: Message | None = None
     """The message whose component was used."""
+    opened_by: "Interaction | None" = None
+    """What a form came from."""
     response: dict[str, Any] | None = None
     """The first answer, its `type` and `data`; None as long as there is none."""
     original: Message | None = None
@@ -81,6 +83,8 @@ class Interaction:
             found["interacted_message_id"] = str(self.source.id)
         if self.type == COMMAND:
             found["command_type"] = self.data["type"]
+        if self.opened_by is not None:
+            found["triggering_interaction_metadata"] = self.opened_by.metadata()
         return found
 
 
@@ -149,16 +153,15 @@ class Interactions(Posts):
 
     def _answered(self, interaction: Interaction, kind: int) -> dict[str, Any]:
         found: dict[str, Any] = {"id": str(interaction.id), "type": interaction.type}
-        resource: dict[str, Any] = {"type": kind}
         message = interaction.original
         if message is not None:
             found["response_message_id"] = str(message.id)
             found["response_message_loading"] = message.is_loading
             found["response_message_ephemeral"] = message.is_ephemeral
             found["channel_id"] = str(message.channel.id)
-        if kind in (ANSWER, UPDATE, DEFER):
-            resource["message"] = self.message_json(message, readable=True)
-        return {"interaction": found, "resource": resource}
+        if kind not in (ANSWER, UPDATE):
+            return {"interaction": found}
+        return {"interaction": found, "resource": {"type": kind, "message": self.message_json(message, readable=True)}}
 
     # the webhook that the token is
 

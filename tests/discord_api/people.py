@@ -10,7 +10,7 @@ from typing import Any
 from tests.discord_api.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, DEADLINE_SECONDS, MODAL_SUBMIT, Interaction
 from tests.discord_api.rest import Rest
 from tests.discord_api.rules import SELECTS, TEXT_INPUT, pinged
-from tests.discord_api.world import BUTTON, Attachment, Channel, Message, Permission, User, walk
+from tests.discord_api.things import BUTTON, Attachment, Channel, Message, Permission, User, walk
 
 SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, NUMBER, ATTACHMENT = 1, 2, 3, 4, 5, 6, 10, 11
 CHAT_COMMAND, USER_MENU, MESSAGE_MENU = 1, 2, 3
@@ -248,7 +248,8 @@ class People(Rest):
             data["resolved"] = resolved
         message = opened.source if opened else None
         where = channel or (opened.channel if opened else self.channel)
-        return await self._interact(MODAL_SUBMIT, user, where, data, message=message, locale=locale, wait=wait)
+        how: dict[str, Any] = {"message": message, "opened_by": opened, "locale": locale, "wait": wait}
+        return await self._interact(MODAL_SUBMIT, user, where, data, **how)
 
     def _filled(
         self, row: dict[str, Any], left: dict[str, Any], resolved: dict[str, Any], unchecked: bool
@@ -303,13 +304,14 @@ class People(Rest):
         data: dict[str, Any],
         *,
         message: Message | None = None,
+        opened_by: Interaction | None = None,
         locale: str | None = None,
         wait: float | None = DEADLINE_SECONDS,
     ) -> Interaction:
         new = self.new_id()
         token = base64.urlsafe_b64encode(f"interaction:{new}:{new * 2654435761 % (1 << 128):032x}".encode()).decode()
         token = token.rstrip("=")
-        interaction = Interaction(new, kind, token, user, channel, self.clock(), data, self.clock, message)
+        interaction = Interaction(new, kind, token, user, channel, self.clock(), data, self.clock, message, opened_by)
         self.interactions.append(interaction)
         document = self._interaction_json(interaction, locale or user.locale)
         interaction.was_heard = self.emit("INTERACTION_CREATE", document, guild=channel.guild)

@@ -9,7 +9,17 @@ from typing import Any
 from tests.discord_api import rules
 from tests.discord_api.gateway import Gateway
 from tests.discord_api.rules import File, Refusal, invalid_form, unknown
-from tests.discord_api.world import COMPONENTS_V2, FORUM, LOADING, Attachment, Channel, Message, Permission, User
+from tests.discord_api.things import (
+    COMPONENTS_V2,
+    FORUM,
+    LOADING,
+    Attachment,
+    Channel,
+    Message,
+    Permission,
+    User,
+    numbered,
+)
 
 URL_LIFETIME_SECONDS = 24 * 3600
 ALL_PINGS, USER_PINGS = ("users", "roles", "everyone"), ("users",)
@@ -91,9 +101,10 @@ class Posts(Gateway):
         draft.flags &= ~LOADING
         rules.check_form(form, draft.flags)
         draft.content = (form.get("content") or "").strip() if "content" in form else draft.content
-        for name in ("embeds", "components"):
-            if name in form:
-                setattr(draft, name, form[name] or [])
+        if "embeds" in form:
+            draft.embeds = form["embeds"] or []
+        if "components" in form:
+            draft.components = numbered(form["components"] or [])
         if draft.flags & COMPONENTS_V2 and (draft.content or draft.embeds):
             raise invalid_form("content", "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2", "Still has content.")
         kept = self._kept(message, form, files)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from tests.discord_api.faults import Fault, Faults, rate_limited
 from tests.discord_api.interactions import Interactions
 from tests.discord_api.posts import Request
 from tests.discord_api.rules import Refusal, invalid_form, unauthorized, unknown
-from tests.discord_api.world import NEWS, TEXT, Channel, Guild, Permission
+from tests.discord_api.things import NEWS, TEXT, Channel, Guild, Permission
 
 PREFIX = "/api/v10"
 ROUTES = """
@@ -87,7 +88,8 @@ class Rest(Faults, Interactions):
         self.commands: dict[int | None, list[dict[str, Any]]] = {}
         """As registered: those of a guild by its id, the global ones under None."""
         self.max_active_threads = 1000
-        self.application_flags = 0
+        self.crashes: list[str] = []
+        """What went wrong in the stand-in itself."""
         self._unchecked: list[tuple[str, str, str, dict[str, str], bytes]] = []
         self._violations: list[str] = []
         self._routes = _compiled()
@@ -97,7 +99,7 @@ class Rest(Faults, Interactions):
 
     @property
     def has_contracts(self) -> bool:
-        return contract.description() is not None
+        return contract.is_at_hand()
 
     @property
     def violations(self) -> list[str]:
@@ -112,6 +114,7 @@ class Rest(Faults, Interactions):
         """Every request so far was one that Discord describes and that this stand-in knows."""
         strange = [f"{r.method} {r.path}" for r in self.requests if not r.template]
         assert not strange, f"not in the stand-in: {strange}"
+        assert not self.crashes, self.crashes[0]
         assert not self.violations, "\n".join(self.violations)
 
     # the way of a request
@@ -142,6 +145,9 @@ class Rest(Faults, Interactions):
             status, document = call(request)
         except Refusal as refusal:
             status, document = refusal.status, refusal.json()
+        except Exception:
+            self.crashes.append(traceback.format_exc())
+            status, document = 500, {"message": "500: Internal Server Error", "code": 0}
         request.status, request.answer = status, document
         spoilt = await self._delay(faults, is_after=True)
         if spoilt is not None:
@@ -260,12 +266,18 @@ class Rest(Faults, Interactions):
             "is_monetized": False,
             "verify_key": "0" * 64,
             "flags": self.application_flags,
+            "flags_new": str(self.application_flags),
             "owner": self.owner.json(),
             "team": None,
             "redirect_uris": [],
             "interactions_endpoint_url": None,
+            "role_connections_verification_url": None,
             "approximate_guild_count": len(self.guilds),
+            "approximate_user_install_count": 0,
+            "approximate_user_authorization_count": 0,
             "integration_types_config": {"0": {}},
+            "explicit_content_filter": 0,
+            "eligible_oauth2_scopes": [],
         }
 
     def get_my_guilds(self, request: Request) -> tuple[int, Any]:
@@ -309,7 +321,7 @@ class Rest(Faults, Interactions):
     def get_active_threads(self, request: Request, guild_id: int) -> tuple[int, Any]:
         guild = self._guild(guild_id)
         threads = [c for c in self.channels.values() if c.guild is guild and c.is_thread and not c.archived]
-        return 200, {"threads": [self.channel_json(thread) for thread in threads], "members": []}
+        return 200, {"threads": [self.channel_json(thread) for thread in threads], "members": [], "has_more": False}
 
     def get_member(self, request: Request, guild_id: int, user_id: int) -> tuple[int, Any]:
         guild = self._guild(guild_id)
@@ -347,7 +359,10 @@ class Rest(Faults, Interactions):
             defaults = {"type": 1, "description": "", "nsfw": False, "default_member_permissions": None}
             if not scope:
                 defaults |= {"contexts": None, "integration_types": [0]}
-            command = defaults | form | fixed | {"version": str(new)}
+            command = defaults | {key: value for key, value in form.items() if value is not None}
+            command |= fixed | {"version": str(new)}
+            if command["default_member_permissions"] is not None:
+                command["default_member_permissions"] = str(command["default_member_permissions"])
             command["id"] = known.get((command["name"], command["type"]), str(new))
             self.commands[scope].append(command)
         return 200, self.commands[scope]

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from tests.discord_api.world import BUTTON, COMPONENTS_V2, EPHEMERAL, MEBIBYTE, Attachment, walk
+from tests.discord_api.things import BUTTON, COMPONENTS_V2, EPHEMERAL, MEBIBYTE, Attachment, walk
 
 REQUEST_LIMIT_BYTES = 25 * MEBIBYTE
 ROW, TEXT_INPUT, TEXT_DISPLAY, LABEL, LINK = 1, 4, 10, 18, 5
