@@ -374,6 +374,92 @@ async def test_pings_are_what_allowed_mentions_lets_through(api, ask):
     assert first.pings == everybody
 
 
+async def test_threads_have_permissions_and_locks_of_their_own(api, ask):
+    thread = api.add_thread(api.channel, "Variations")
+    path = f"/channels/{thread.id}/messages"
+    api.forbid(api.channel, api.bot, Permission.SEND_MESSAGES)
+    assert (await ask("POST", path, {"content": "x"}))[0] == 200
+    api.archive(thread, locked=True)
+    assert (await ask("POST", path, {"content": "x"}))[:2] == (403, 160005)
+    api.archive(thread, archived=False, locked=False)
+    api.forbid(api.channel, api.bot, Permission.ATTACH_FILES)
+    assert (await ask("POST", path, files=[("a.png", b"a")]))[:2] == (403, 50013)
+    api.forbid(api.channel, api.bot, Permission.SEND_MESSAGES_IN_THREADS)
+    assert (await ask("POST", path, {"content": "x"}))[:2] == (403, 50013)
+    api.max_active_threads = 1
+    said = await api.say(api.ada, api.channel, "hello")
+    start = f"/channels/{api.channel.id}/messages/{said.id}/threads"
+    assert (await ask("POST", start, {"name": "x"}))[:2] == (400, 160006)
+    dm = api.dm(api.ada)
+    said = await api.say(api.ada, dm, "hello")
+    assert (await ask("POST", f"/channels/{dm.id}/messages/{said.id}/threads", {"name": "x"}))[:2] == (400, 50024)
+    api.ada.accepts_dms = False
+    assert (await ask("POST", f"/channels/{dm.id}/messages", {"content": "x"}))[:2] == (403, 50007)
+
+
+async def test_others_messages_and_places_that_are_not_there(api, ask):
+    said = await api.say(api.ada, api.channel, "hello")
+    path = f"/channels/{api.channel.id}/messages/{said.id}"
+    assert (await ask("PATCH", path, {"content": "x"}))[:2] == (403, 50005)
+    assert (await ask("DELETE", path))[:2] == (403, 50013)
+    api.permit(api.guild, api.bot, Permission.MANAGE_MESSAGES)
+    assert (await ask("DELETE", path))[0] == 204
+    assert (await ask("GET", path))[:2] == (404, 10008)
+    assert (await ask("GET", "/channels/1"))[:2] == (404, 10003)
+    api.remove_bot(api.guild)
+    assert (await ask("GET", f"/channels/{api.channel.id}"))[:2] == (403, 50001)
+
+
+async def test_messages_are_listed_newest_first_between_two_of_them(api, ask):
+    path = f"/channels/{api.channel.id}/messages"
+    made = [(await ask("POST", path, {"content": str(n)}))[2] for n in range(4)]
+    listed = [
+        [m["content"] for m in (await ask("GET", path, **query))[2]]
+        for query in ({"after": made[0]["id"], "limit": 2}, {"before": made[3]["id"], "limit": 2}, {})
+    ]
+    assert listed == [["2", "1"], ["2", "1"], ["3", "2", "1", "0"]]
+    assert (await ask("GET", path, limit=101))[:2] == (400, 50035)
+
+
+def chat(name="imagine", description="Draws", **more):
+    return {"name": name, "description": description, "type": 1, **more}
+
+
+@pytest.mark.parametrize(
+    ("commands", "is_accepted"),
+    [
+        ([chat(), chat("limner")], True),
+        ([chat(), chat()], False),
+        ([chat("Imagine")], False),
+        ([chat(description="x" * 101)], False),
+        ([chat(options=[{"type": 3, "name": f"o{n}", "description": "x"} for n in range(26)])], False),
+        ([chat(options=[{"type": 3, "name": "a", "description": ""}])], False),
+        ([chat(name_localizations={"de": "x" * 33})], False),
+        ([chat(options=[{"type": 3, "name": f"o{n}", "description": "x" * 100} for n in range(25)])] * 1, True),
+        ([{"name": f"Menu {n}", "type": 3} for n in range(15)], True),
+        ([{"name": f"Menu {n}", "type": 3} for n in range(16)], False),
+    ],
+)
+async def test_commands_have_limits_and_keep_their_ids(api, ask, commands, is_accepted):
+    path = f"/applications/{api.application_id}/commands"
+    status, _, first = await ask("PUT", path, commands)
+    assert (status == 200) is is_accepted
+    if is_accepted:
+        assert [c["id"] for c in (await ask("PUT", path, commands))[2]] == [c["id"] for c in first]
+        assert (await ask("GET", path))[0] == 200
+
+
+async def test_the_address_of_a_file_expires(api, ask):
+    made = await ask("POST", f"/channels/{api.channel.id}/messages", files=[("a.png", PNG)])
+    url = made[2]["attachments"][0]["url"]
+    async with aiohttp.ClientSession() as session:
+        for seconds, status in ((0, 200), (24 * 3600 + 1, 404)):
+            api.advance(seconds)
+            async with session.get(url) as response:
+                assert response.status == status
+    assert len(api.downloads) == 2
+
+
 async def test_faults_come_before_or_after_the_deed(api, ask):
     path = f"/channels/{api.channel.id}/messages"
     api.fail("POST", r"/channels/\d+/messages", status=500, times=2)

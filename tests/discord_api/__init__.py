@@ -19,9 +19,11 @@ from tests.discord_api.interactions import Interaction
 from tests.discord_api.people import NotOffered, People, Upload
 from tests.discord_api.posts import Request
 from tests.discord_api.rest import PREFIX
-from tests.discord_api.things import Attachment, Channel, Guild, Message, Permission, Shown, User
+from tests.discord_api.things import FORUM, NEWS, Attachment, Channel, Guild, Message, Permission, Shown, User
 
 __all__ = [
+    "FORUM",
+    "NEWS",
     "Attachment",
     "Channel",
     "DiscordAPI",

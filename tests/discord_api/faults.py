@@ -87,8 +87,17 @@ class Faults:
             headers = limited | headers
         return self._add(Fault(method, pattern, times, after, status, body, headers, drop))
 
-    def slow(self, seconds: float, pattern: str, *, method: str | None = None, times: int | None = None) -> Fault:
-        return self._add(Fault(method, pattern, times, seconds=seconds))
+    def slow(
+        self,
+        seconds: float,
+        pattern: str,
+        *,
+        method: str | None = None,
+        times: int | None = None,
+        after: bool = False,
+    ) -> Fault:
+        """Answers late; `after`: what was asked for is done at once."""
+        return self._add(Fault(method, pattern, times, after, seconds=seconds))
 
     def hold(self, method: str | None, pattern: str, *, times: int | None = None, after: bool = False) -> Fault:
         """Keeps requests waiting until its `release()`; its `hits` says how many came."""

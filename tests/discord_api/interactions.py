@@ -123,7 +123,7 @@ class Interactions(Posts):
 
     def _answer(self, interaction: Interaction, kind: int, data: dict[str, Any], request: Request) -> None:
         if kind in (ANSWER, DEFER):
-            message = self._reply(interaction, flags=rules.answer_flags(data.get("flags")) & EPHEMERAL)
+            message = self._reply(interaction, flags=(data.get("flags") or 0) & EPHEMERAL)
             if kind == DEFER:
                 message.flags |= LOADING
                 self.show(message, "MESSAGE_CREATE")
@@ -212,7 +212,7 @@ class Interactions(Posts):
             return 200, self._hook_edit(interaction, first, request)
         to = first if first is not None and not first.is_deleted else None
         form = request.message_form
-        message = self._reply(interaction, flags=rules.answer_flags(form.get("flags")) & EPHEMERAL, to=to)
+        message = self._reply(interaction, flags=(form.get("flags") or 0) & EPHEMERAL, to=to)
         draft = self.write(message, form, request.files, limit_bytes=self._limit_bytes(interaction))
         self.publish(message, draft, form, default=USER_PINGS)
         interaction.followups.append(message)

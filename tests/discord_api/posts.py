@@ -22,6 +22,7 @@ from tests.discord_api.things import (
 )
 
 URL_LIFETIME_SECONDS = 24 * 3600
+SUPPRESS_EMBEDS, SUPPRESS_NOTIFICATIONS = 1 << 2, 1 << 12
 ALL_PINGS, USER_PINGS = ("users", "roles", "everyone"), ("users",)
 
 
@@ -97,7 +98,8 @@ class Posts(Gateway):
     def write(self, message: Message, form: dict[str, Any], files: dict[str, File], *, limit_bytes: int) -> Message:
         """The message with a form applied, checked as a whole; raises without a trace of it."""
         draft = copy.copy(message)
-        draft.flags |= (form.get("flags") or 0) & (COMPONENTS_V2 | 1 << 2)
+        settable = COMPONENTS_V2 | SUPPRESS_EMBEDS | (0 if message.history else SUPPRESS_NOTIFICATIONS)
+        draft.flags |= (form.get("flags") or 0) & settable
         draft.flags &= ~LOADING
         rules.check_form(form, draft.flags)
         draft.content = (form.get("content") or "").strip() if "content" in form else draft.content

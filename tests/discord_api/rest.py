@@ -117,6 +117,10 @@ class Rest(Faults, Interactions):
         assert not self.crashes, self.crashes[0]
         assert not self.violations, "\n".join(self.violations)
 
+    def asked(self, method: str, template: str) -> list[Request]:
+        """The requests for one route, as `"PATCH", "/channels/{channel_id}/messages/{message_id}"`."""
+        return [request for request in self.requests if (request.method, request.template) == (method, template)]
+
     # the way of a request
 
     async def api(self, incoming: web.Request) -> web.StreamResponse:

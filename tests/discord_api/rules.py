@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from tests.discord_api.things import BUTTON, COMPONENTS_V2, EPHEMERAL, MEBIBYTE, Attachment, walk
+from tests.discord_api.things import BUTTON, COMPONENTS_V2, MEBIBYTE, Attachment, walk
 
 REQUEST_LIMIT_BYTES = 25 * MEBIBYTE
 ROW, TEXT_INPUT, TEXT_DISPLAY, LABEL, LINK = 1, 4, 10, 18, 5
@@ -263,8 +263,3 @@ def pinged(content: str, allowed: dict[str, Any] | None, *, default: tuple[str, 
         chosen = named if kind in parse else named & set(map(str, allowed.get(kind) or []))
         found |= {prefix + one for one in chosen}
     return found
-
-
-def answer_flags(flags: int | None) -> int:
-    """What a bot may set on an answer."""
-    return (flags or 0) & (EPHEMERAL | COMPONENTS_V2 | 1 << 2 | 1 << 12)

@@ -111,6 +111,11 @@ class World(Documents):
         channel.nsfw = nsfw
         self.emit("CHANNEL_UPDATE", self.channel_json(channel), guild=channel.guild, needs="guilds")
 
+    def boost(self, guild: Guild, tier: int) -> None:
+        """Files may be larger: 50 MiB from tier 2, 100 MiB from tier 3."""
+        guild.premium_tier = tier
+        self.emit("GUILD_UPDATE", self.guild_json(guild), guild=guild, needs="guilds")
+
     def archive(self, thread: Channel, *, archived: bool = True, locked: bool | None = None) -> None:
         thread.archived = archived
         thread.locked = thread.locked if locked is None else locked
