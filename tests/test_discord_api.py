@@ -513,6 +513,50 @@ async def test_the_gateway_refuses_for_good(api, spoil, code):
         assert isinstance(caught.value, discord.PrivilegedIntentsRequired) or caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("first", "changes", "code"),
+    [
+        (2, {"token": "wrong"}, 4004),
+        (2, {"shard": [2, 2]}, 4010),
+        (2, {"shard": [0, 1]}, 4011),
+        (2, {"intents": 1 << 40}, 4013),
+        (2, {"intents": 1 << 15}, 4014),
+        (8, {}, 4003),
+        (6, {"session_id": "of old", "seq": 3}, None),
+    ],
+)
+async def test_who_may_begin_a_session(first, changes, code):
+    async with DiscordAPI(shards=2) as api, aiohttp.ClientSession() as session:
+        async with session.ws_connect(api.gateway_url) as socket:
+            assert (await socket.receive_json())["op"] == 10
+            data = {"token": api.token, "intents": 1, "shard": [0, 2]} | changes
+            await socket.send_json({"op": first, "d": data})
+            answer = await socket.receive()
+            if code is None:
+                assert answer.json()["op"] == 9
+                assert answer.json()["d"] is False
+            else:
+                assert answer.data == code
+        assert not api.sessions
+
+
+async def test_an_interaction_can_come_twice_and_an_answer_late(api, pupil):
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a"})
+    api.redeliver(asked)
+    callbacks = ("POST", "/interactions/{interaction_id}/{interaction_token}/callback")
+    await api.until(lambda: len(api.asked(*callbacks)) == 2)
+    assert await api.until(lambda: [r.status for r in api.asked(*callbacks)] == [200, 400])
+    slow = api.slow(0.02, callbacks[1], after=True)
+    lost = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a"})
+    assert (slow.hits, lost.is_dead, lost.message.content) == (1, False, "a en-US")
+    slow.end()
+    api.slow(0.05, callbacks[1])
+    dead = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a"}, wait=None)
+    api.advance(3)
+    refused = await api.until(lambda: [r for r in api.asked(*callbacks) if r.status == 404])
+    assert (dead.is_dead, refused[0].answer["code"]) == (True, 10062)
+
+
 async def test_a_revoked_token_is_refused_everywhere(api, ask):
     assert (await ask("GET", "/users/@me"))[0] == 200
     api.revoke_token()

@@ -55,7 +55,8 @@ def _as_described(method: str, path: str, form: Any) -> Any:
         return form
     inner = form.get("data") if isinstance(form.get("data"), dict) else form
     for one in inner.get("attachments") or []:
-        one["id"] = str(one["id"]) if isinstance(one.get("id"), int) else one.get("id")
+        if isinstance(one.get("id"), int):
+            one["id"] = str(one["id"])
     if method == "PATCH" and re.search(r"/messages/[^/]+$", path):
         form.pop("tts", None)
     return form
