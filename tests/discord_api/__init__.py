@@ -59,7 +59,7 @@ class DiscordAPI(People):
         app.router.add_route("*", PREFIX + "/{path:.+}", self.api)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=2048)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self.url_root = f"http://127.0.0.1:{self.port}"
