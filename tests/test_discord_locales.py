@@ -1,0 +1,97 @@
+"""The commands in the languages of `locales.toml`: all of them, nothing else, and within Discord's limits."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import discord
+import pytest
+from discord.app_commands import TranslationContextLocation, Translator
+
+from bot.discord import commands
+from engine.catalogue import read_catalogue
+
+LANGUAGES = ("de", "es-ES", "fr", "ja")
+WORDS = tomllib.loads((Path(commands.__file__).parent / "locales.toml").read_text("utf-8"))
+SAME_EVERYWHERE = {"imagine", "limner", "limner-admin"}  # what people call them when they talk about them
+# Discord's rule for names, of letters, digits, - _ and ': `\w` has Latin, kana and kanji, and no space.
+NAME = re.compile(r"[\w'-]{1,32}")
+
+
+class Texts(Translator):
+    """Keeps what it is asked for and translates nothing; choices name values, which are the same everywhere."""
+
+    def __init__(self):
+        self.asked = set()
+
+    async def translate(self, string, locale, context):
+        if context.location is not TranslationContextLocation.choice_name:
+            self.asked.add(string.message)
+
+
+async def tree_with(translator):
+    client = discord.Client(intents=discord.Intents.none())
+    tree = commands.build(client, SimpleNamespace(styles=()), read_catalogue(), "builtin")
+    await tree.set_translator(translator)
+    return tree
+
+
+@pytest.fixture
+async def payloads():
+    return (await commands.definition(await tree_with(commands.Languages())))[0]
+
+
+def in_language(one: dict, field: str, language: str) -> str:
+    return (one.get(f"{field}_localizations") or {}).get(language, one[field])
+
+
+def with_options(one: dict) -> Iterator[dict]:
+    """A command with all that it consists of."""
+    yield one
+    for option in one.get("options", []):
+        yield from with_options(option)
+
+
+def length(command: dict, language: str) -> int:
+    """Of its names, descriptions and choices, as Discord counts them."""
+    parts = list(with_options(command))
+    choices = [choice for part in parts for choice in part.get("choices", [])]
+    named = sum(len(in_language(each, "name", language)) for each in parts + choices)
+    described = sum(len(in_language(each, "description", language)) for each in parts if "description" in each)
+    return named + described + sum(len(str(choice["value"])) for choice in choices)
+
+
+async def test_each_text_has_its_translations_and_no_translation_is_left_over():
+    texts = Texts()
+    await commands.definition(await tree_with(texts))
+    assert set(WORDS) == set(LANGUAGES)
+    for language, words in WORDS.items():
+        assert set(words) == texts.asked - SAME_EVERYWHERE, language
+
+
+@pytest.mark.parametrize("language", [*LANGUAGES, "en"])
+async def test_names_and_descriptions_are_as_discord_takes_them(payloads, language):
+    for part in (part for command in payloads for part in with_options(command)):
+        name = in_language(part, "name", language)
+        if "description" not in part:  # a menu
+            assert 1 <= len(name) <= 32, name
+        else:
+            assert NAME.fullmatch(name), name
+            assert name == name.lower()
+            assert 1 <= len(in_language(part, "description", language)) <= 100, name
+
+
+@pytest.mark.parametrize("language", [*LANGUAGES, "en"])
+async def test_no_two_siblings_share_a_name(payloads, language):
+    groups = [part.get("options", []) for command in payloads for part in with_options(command)]
+    for siblings in [payloads, *groups]:
+        names = [in_language(each, "name", language) for each in siblings]
+        assert len(set(names)) == len(names), names
+
+
+@pytest.mark.parametrize("language", [*LANGUAGES, "en"])
+async def test_no_command_is_longer_than_discord_takes(payloads, language):
+    for command in payloads:
+        assert length(command, language) <= 8000, command["name"]
