@@ -173,8 +173,13 @@ def _port(host: str, port: int) -> Check:
 
 
 def _tokens(settings: Settings) -> Iterator[Check]:
-    """Whether they are set; never what they are."""
-    yield Check("discord", "ok", "a token is set" if settings.discord_token else "not set up: docs/discord.md")
+    """Whether they are set and do what they should; never what they are."""
+    if settings.discord_token:
+        from bot.discord import checkup
+
+        yield from checkup.examine(settings)
+    else:
+        yield Check("discord", "ok", "not set up: docs/discord.md")
     slack = [settings.slack_bot_token, settings.slack_app_token]
     if any(slack) and not all(slack):
         fix = "Set both LIMNER_SLACK_BOT_TOKEN and LIMNER_SLACK_APP_TOKEN."

@@ -1,9 +1,14 @@
+import json
 import socket
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from bot import doctor
+from bot.discord.faults import PERMISSIONS
 from bot.settings import Settings
 from engine import weights
 from engine.catalogue import read_catalogue
@@ -92,3 +97,134 @@ def test_a_missing_or_damaged_model_file_is_named(model, tmp_path, monkeypatch, 
     harm(folder)
     problems = weights.problems(entry, tmp_path)
     assert says in problems[0] if says else problems == []
+
+
+TOKEN = "a-bots-token"
+HOME = {"id": "7", "name": "Home", "permissions": str(PERMISSIONS.value)}
+INVITE = (
+    "https://discord.com/oauth2/authorize?client_id=42&permissions=309237763072"
+    "&integration_type=0&scope=bot+applications.commands"
+)
+
+
+@contextmanager
+def discord(*, guilds=(HOME,), flags=0, status=200, location=None):
+    """Discord's API on loopback: its address, and the paths that it was asked for with the bot's token."""
+    answers = {
+        "/users/@me": {"id": "42", "username": "limner", "bot": True},
+        "/applications/@me": {"id": "42", "flags": flags},
+        "/users/@me/guilds?limit=200": list(guilds),
+    }
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            is_known = self.headers["Authorization"] == f"Bot {TOKEN}"
+            asked.extend([self.path] if is_known else [])
+            self.send_response(status if is_known else 401)
+            self.send_header("Content-Type", "application/json")
+            if location:
+                self.send_header("Location", location)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers.get(self.path)).encode())
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def told(url, *, token=TOKEN, **settings):
+    """What the doctor says of Discord, by name."""
+    checks = [*doctor._tokens(Settings(discord_token=token, discord_api_url=url, **settings))]
+    assert not any(token in check.found + check.fix for check in checks)
+    return {check.name: check for check in checks}
+
+
+def test_without_a_token_discord_is_not_asked():
+    with discord() as (url, asked):
+        assert next(doctor._tokens(Settings(discord_api_url=url))).found == "not set up: docs/discord.md"
+    assert not asked
+
+
+def test_a_bot_that_is_set_up_is_told_its_invite_link():
+    with discord() as (url, asked):
+        found = told(url + "/")
+    assert asked == ["/users/@me", "/applications/@me", "/users/@me/guilds?limit=200"]
+    assert {check.state for check in found.values()} == {"ok"}
+    assert found["discord"].found == "signed in as limner, on 1 server"
+    assert found["invite"].found == INVITE
+
+
+def test_a_token_that_discord_does_not_accept_is_noticed():
+    with discord() as (url, _):
+        found = told(url, token="another-token")
+    assert found["discord"].state == "fail"
+    assert "Reset Token" in found["discord"].fix
+    assert "invite" not in found
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "discord.example", "http://[", ""])
+def test_a_discord_that_cannot_be_reached_is_worth_a_look(url):
+    found = told(url)
+    assert found["discord"].state == "warn"
+    assert "cannot be reached" in found["discord"].found
+
+
+def test_a_discord_that_does_not_answer_is_waited_for_no_longer_than_is_said(monkeypatch):
+    monkeypatch.setattr("bot.discord.checkup.ONE_REQUEST_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = told(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert (found["discord"].state, "no answer in 10 s" in found["discord"].found) == ("warn", True)
+
+
+def test_a_discord_out_of_order_is_no_fault_of_the_token():
+    with discord(status=503) as (url, _):
+        assert told(url)["discord"].found == "Discord's API answers with status 503"
+
+
+def test_a_redirect_does_not_lead_the_token_away():
+    with discord() as (elsewhere, asked), discord(status=302, location=f"{elsewhere}/users/@me") as (url, _):
+        assert told(url)["discord"].state != "ok"
+    assert not asked
+
+
+@pytest.mark.parametrize("flags", [1 << 18, 1 << 19])
+def test_a_privileged_intent_that_is_switched_on_is_remarked_on(flags):
+    with discord(flags=flags | 1 << 12 | 1 << 23) as (url, _):
+        intents = told(url)["intents"]
+    assert intents.state == "ok"
+    assert intents.found == "no privileged one is needed; switched on: Presence and Message Content"
+
+
+@pytest.mark.parametrize(
+    ("permissions", "state", "says"),
+    [
+        (0, "warn", "View Channels, Send Messages, Embed Links, Attach Files, Read Message History, "
+         "Create Public Threads, Send Messages in Threads missing"),
+        (PERMISSIONS.value & ~0x8000, "warn", "Attach Files missing"),
+        (0x8, "ok", "all that are needed"),  # an administrator may do everything
+    ],
+)  # fmt: skip
+def test_a_missing_permission_is_named_as_discord_names_it(permissions, state, says):
+    with discord(guilds=[HOME | {"permissions": str(permissions)}]) as (url, _):
+        found = told(url)["permissions"]
+    assert (found.state, found.found) == (state, f"Home: {says}")
+    assert bool(found.fix) == (state == "warn")
+
+
+def test_servers_that_the_bot_is_not_on_are_noticed():
+    with discord(guilds=[]) as (url, _):
+        assert told(url)["servers"].state == "warn"
+        found = told(url, discord_guilds=(7, 8))["servers"]
+        assert (found.state, "names 7, 8," in found.found) == ("fail", True)
+    with discord() as (url, _):
+        assert "names 8," in told(url, discord_guilds=(7, 8))["servers"].found
+        assert "servers" not in told(url, discord_guilds=(7,))
