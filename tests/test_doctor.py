@@ -102,7 +102,7 @@ def test_a_missing_or_damaged_model_file_is_named(model, tmp_path, monkeypatch, 
 TOKEN = "a-bots-token"
 HOME = {"id": "7", "name": "Home", "permissions": str(PERMISSIONS.value)}
 INVITE = (
-    "https://discord.com/oauth2/authorize?client_id=42&permissions=309237763072"
+    f"https://discord.com/oauth2/authorize?client_id=42&permissions={PERMISSIONS.value}"
     "&integration_type=0&scope=bot+applications.commands"
 )
 
