@@ -11,8 +11,13 @@ class Undeliverable(LimnerError):
     """There is no place left where this job could be shown; trying again would not help."""
 
 
+class Waits(LimnerError):
+    """It can be shown only when its person asks for it; until then it is kept, and not charged."""
+
+
 class Adapter(Protocol):
     platform: str
+    edits: bool  # whether the messages of unfinished jobs are kept up to date with `show`
 
     async def show(self, job: Job, live: Live | None) -> None:
         """Make the job's message say where it stands; `live` is None once it is over. Repeatable."""
@@ -20,14 +25,20 @@ class Adapter(Protocol):
     async def deliver(self, job: Job) -> None:
         """Put the job's images before its person. Repeatable: a second call shows nothing twice.
 
-        Raises Undeliverable; after any other error it is tried again.
+        Raises Undeliverable and Waits; after any other error it is tried again.
         """
+
+
+class Connection(Protocol):
+    async def run(self) -> None:
+        """Until cancelled. Raises CannotStart if the platform refuses the bot for good."""
 
 
 class Page:
     """A platform that reads the store itself, so that what is stored is delivered: the local page."""
 
     platform = "web"
+    edits = False
 
     async def show(self, job: Job, live: Live | None) -> None: ...
 

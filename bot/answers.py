@@ -8,7 +8,8 @@ from bot.jobs import Job
 from bot.phrases import When, clip, counted, duration, units
 from bot.quota import bar
 from bot.views import Info, QueueView, QuotaView
-from bot.wording import LINEAGE, status_line, title
+from bot.wording import LINEAGE, drawn, status_line, title
+from engine.builtin.words import unknown_words
 from engine.catalogue import Catalogue
 
 FLAG_HELP: Mapping[str, str] = {
@@ -92,6 +93,14 @@ def models(catalogue: Catalogue) -> str:
         f"`{model.name}` {model.title} · {model.steps} steps · from {units(ceil(model.weight))} · {model.licence}"
         for model in catalogue.values()
     )
+
+
+def unknown_line(job: Job, catalogue: Catalogue) -> str:
+    """The words of its prompt that a model with a small vocabulary does not know; empty if there are none."""
+    draw = drawn(job)
+    model = catalogue.get(draw.model)
+    words = unknown_words(draw.prompt) if model and model.knows_words else []
+    return f"The built-in model does not know: {', '.join(words)}" if words else ""
 
 
 def help_text() -> str:

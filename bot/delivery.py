@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 
-from bot.adapter import Adapter, Undeliverable
+from bot.adapter import Adapter, Undeliverable, Waits
 from bot.errors import Unavailable
 from bot.feed import Feed
 from bot.jobs import Status
@@ -18,6 +18,7 @@ AT_ONCE = 8
 ONE_TRY_SECONDS = 300.0
 READ_AGAIN_SECONDS = 5.0
 GIVE_UP_AFTER_MS = 24 * 3600 * 1000
+ASK_AGAIN_MS = 3600 * 1000
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 60.0
 
 
@@ -85,6 +86,9 @@ class Delivery:
                 await self._show(parcel)
         except Undeliverable as error:
             await self._give_up(parcel, str(error))
+        except Waits:
+            await self._store.postponed(parcel, self._now_ms() + ASK_AGAIN_MS)
+            self._feed.over(parcel.job.id)
         except Exception as error:
             await self._try_later(parcel, error)
         else:

@@ -1,7 +1,7 @@
 """
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
-│   BadPrompt · BadOption · BadImage · QuotaExceeded · QueueFull
+│   BadPrompt · BadOption · BadImage · QuotaExceeded · QueueFull · Unconfirmed
 │   NotAllowed · Unknown · Gone · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
@@ -78,6 +78,16 @@ class QueueFull(Refused):
         self.waiting, self.limit, self.own, self.wait_seconds = waiting, limit, own, wait_seconds
 
 
+class Unconfirmed(Refused):
+    """Several jobs at once: asked again with their price agreed to, they are accepted."""
+
+    code = "unconfirmed"
+
+    def __init__(self, *, jobs: int, units: int):
+        super().__init__(f"{jobs} jobs, {units} units")
+        self.jobs, self.units = jobs, units
+
+
 class NotAllowed(Refused):
     """Somebody else's job; `action` is the verb: "cancel", "delete"."""
 
@@ -86,6 +96,16 @@ class NotAllowed(Refused):
     def __init__(self, action: str = "do"):
         super().__init__(action)
         self.action = action
+
+
+class NoPermission(Refused):
+    """`who`, the bot or the person, lacks what the platform calls `permission`."""
+
+    code = "no_permission"
+
+    def __init__(self, who: Literal["the bot", "you"], permission: str):
+        super().__init__(f"{who}: {permission}")
+        self.who, self.permission = who, permission
 
 
 class Unknown(Refused):

@@ -50,6 +50,11 @@ class Place:
     thread_id: str | None = None
     message_id: str | None = None
 
+    @property
+    def workspace(self) -> tuple[str, str]:
+        """What people and jobs of one place share: a server, a workspace, a conversation of two."""
+        return self.platform, self.workspace_id
+
 
 @dataclass(frozen=True, slots=True)
 class Lineage:

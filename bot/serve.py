@@ -11,14 +11,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bot import wording
-from bot.adapter import Page
+from bot.adapter import Adapter, Connection, Page
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.errors import CannotStart, Refused
 from bot.feed import Feed
 from bot.jobs import Job, Status
+from bot.progress import Progress
+from bot.prompt import Style
 from bot.settings import Settings
-from bot.store import Limits, open_store
+from bot.store import Limits, Store, open_store
 from bot.studio import Rules, Studio
 from bot.web import server
 from engine import VERSION, weights
@@ -45,7 +47,8 @@ async def serve(settings: Settings) -> None:
         ends.push_async_callback(store.close)
         spool = settings.data.resolve() / "spool"
         feed, engine = Feed(), LocalEngine(settings.engine, models_dir=settings.models_path)
-        delivery = Delivery(store, feed, {"web": Page()}, now_ms=_now_ms)
+        adapters: dict[str, Adapter] = {"web": Page()}
+        delivery = Delivery(store, feed, adapters, now_ms=_now_ms)
         dispatch = Dispatch(
             store,
             engine,
@@ -56,7 +59,8 @@ async def serve(settings: Settings) -> None:
             warm_model=settings.model,
         )
         limits = Limits(allowance=settings.allowance, own_waiting=settings.own_waiting, waiting=settings.waiting)
-        rules = Rules(models=catalogue, default_model=settings.model, limits=limits, spool=spool)
+        styles = {name: Style(preset.before, preset.after, preset.negative) for name, preset in settings.styles.items()}
+        rules = Rules(models=catalogue, default_model=settings.model, limits=limits, spool=spool, styles=styles)
         studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
         site = server.Site(
             studio,
@@ -66,16 +70,21 @@ async def serve(settings: Settings) -> None:
             engine_ready=lambda: engine.ready,
             now_ms=_now_ms,
         )
+        connections = _connections(settings, studio, store, adapters, catalogue, spool)
+        progress = Progress(store, feed, adapters, clock=time.monotonic)
         page, port = await server.serve(site.app(settings.web_host), host=settings.web_host, port=settings.web_port)
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(engine.close)
         host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
         _say_where(f"http://{host}:{port}", catalogue)
         _warn_of_tokens(settings)
+        refused: list[CannotStart] = []
         async with asyncio.TaskGroup() as loops:
             running = [
                 loops.create_task(dispatch.run()),
                 loops.create_task(delivery.run()),
+                loops.create_task(progress.run()),
+                *(loops.create_task(_connected(connection, refused, stop)) for connection in connections),
                 loops.create_task(_draw_first_picture(studio, feed)),
             ]
             await stop.wait()
@@ -83,6 +92,29 @@ async def serve(settings: Settings) -> None:
             await _finish(dispatch)
             for loop in running:
                 loop.cancel()
+        if refused:
+            raise refused[0]
+
+
+def _connections(
+    settings: Settings, studio: Studio, store: Store, adapters: dict[str, Adapter], models: Catalogue, spool: Path
+) -> list[Connection]:
+    """Those of the platforms whose tokens are set; each adds its adapter. What is not used is not loaded."""
+    if settings.discord_token is None:
+        return []
+    from bot.discord.connection import connect
+
+    connection, adapters["discord"] = connect(settings, studio, store, models=models, spool=spool, now_ms=_now_ms)
+    return [connection]
+
+
+async def _connected(connection: Connection, refused: list[CannotStart], stop: asyncio.Event) -> None:
+    """A platform that refuses the bot for good stops it, in one sentence."""
+    try:
+        await connection.run()
+    except CannotStart as error:
+        refused.append(error)
+        stop.set()
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -156,9 +188,8 @@ def _say_where(url: str, models: Catalogue) -> None:
 
 
 def _warn_of_tokens(settings: Settings) -> None:
-    for name, is_set in (("Discord", settings.discord_token), ("Slack", settings.slack_bot_token)):
-        if is_set:
-            log.warning("a token for %s is set, but this release does not connect to it yet", name)
+    if settings.slack_bot_token:
+        log.warning("a token for Slack is set, but this release does not connect to it yet")
 
 
 def next_steps(url: str, *, wants_photographs: bool) -> list[str]:

@@ -1,17 +1,33 @@
 """The only reader of the environment and of the settings file."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from bot.errors import CannotStart
 
 PREFIX = "LIMNER_"
+
+
+class Preset(BaseModel):
+    """A style: words around a prompt, and what to keep out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    before: str = ""
+    after: str = ""
+    negative: str = ""
 
 
 class Settings(BaseSettings):
@@ -28,13 +44,24 @@ class Settings(BaseSettings):
     allowance: int = Field(default=20, ge=0, le=1_000_000)  # units of one person in a rolling day
     own_waiting: int = Field(default=10, ge=1, le=10_000)  # jobs of one person
     waiting: int = Field(default=50, ge=1, le=1_000_000)  # jobs of everyone
+    styles: dict[str, Preset] = Field(default_factory=dict)  # [styles.NAME] in the file
     discord_token: SecretStr | None = None
+    discord_guilds: Annotated[tuple[int, ...], NoDecode] = ()  # where the commands are registered; none: everywhere
+    discord_api_url: str = "https://discord.com/api/v10"
+    discord_gateway_url: str | None = None  # None: what the API names
+    discord_attachment_hosts: Annotated[tuple[str, ...], NoDecode] = ("cdn.discordapp.com", "media.discordapp.net")
     slack_bot_token: SecretStr | None = None
     slack_app_token: SecretStr | None = None
 
     @property
     def models_path(self) -> Path:
         return self.models_dir or self.data / "models"
+
+    @field_validator("discord_guilds", "discord_attachment_hosts", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """`A, B` in the environment, a list in the file."""
+        return [part for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

@@ -6,16 +6,17 @@ Every method may raise a subclass of Refused; then nothing was written and nothi
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from bot import buttons, prompt, quota
 from bot.dispatch import Dispatch
-from bot.errors import Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unknown
+from bot.errors import Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unconfirmed, Unknown
 from bot.feed import Feed
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
-from bot.store import Limits, Store, Wanted
+from bot.prompt import Style
+from bot.store import Callback, Limits, Store, Wanted
 from bot.views import Info, QueueView, QuotaView
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, Request
@@ -32,6 +33,7 @@ class Rules:
     limits: Limits
     spool: Path
     operator_platforms: frozenset[str] = frozenset({"web"})  # whose people are the operator
+    styles: Mapping[str, Style] = field(default_factory=dict)
 
 
 class Studio:
@@ -48,6 +50,11 @@ class Studio:
         self._rules, self._store, self._dispatch, self._feed = rules, store, dispatch, feed
         self._now_ms, self._new_seed = now_ms, new_seed
 
+    @property
+    def styles(self) -> Mapping[str, Style]:
+        """The operator's presets, by name."""
+        return self._rules.styles
+
     async def person(self, identity: Identity) -> Person:
         is_operator = identity.platform in self._rules.operator_platforms
         return await self._store.person(identity, is_operator=is_operator, now_ms=self._now_ms())
@@ -61,19 +68,29 @@ class Studio:
         key: str,
         options: Mapping[str, object] = _NO_OPTIONS,
         is_acknowledged: bool = True,
+        is_confirmed: bool = True,
+        callback: Callback | None = None,
     ) -> list[Job]:
         """Accept what `text` asks for, all of it or nothing. `key` names this delivery: again, it is the same jobs.
 
         Where this call's return is not yet the platform's answer, `is_acknowledged` is False and
-        the jobs wait for `acknowledged`.
-        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull and Unavailable.
+        the jobs wait for `acknowledged`; with `callback` the platform can be asked about it after a restart.
+        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable, and Unconfirmed where the price
+        of several jobs was not yet agreed to.
         """
         rules = self._rules
         parsed = prompt.parse(
-            text, models=rules.models, default_model=rules.default_model, new_seed=self._new_seed, options=options
+            text,
+            models=rules.models,
+            default_model=rules.default_model,
+            new_seed=self._new_seed,
+            options=options,
+            styles=rules.styles,
         )
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        return await self._submit(person, place, wanted, key, is_acknowledged)
+        if len(wanted) > 1 and not is_confirmed:
+            raise Unconfirmed(jobs=len(wanted), units=sum(each.units for each in wanted))
+        return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     async def press(
         self,
@@ -86,10 +103,12 @@ class Studio:
         key: str,
         text: str = "",
         is_acknowledged: bool = True,
+        is_confirmed: bool = True,
+        callback: Callback | None = None,
     ) -> list[Job]:
         """Press a button of `buttons.VERBS`: anyone may on a public image, and the presser pays.
 
-        Raises Unknown and Gone too.
+        As `imagine`, but raises Unknown and Gone too.
         """
         job = await self.job(person, job_id, place)
         rules = self._rules
@@ -100,7 +119,9 @@ class Studio:
             _require_source(request)
         lineage = Lineage(job.id, index, verb)
         wanted = [Wanted(each, self._price(each), lineage, pressed.is_private) for each in pressed.requests]
-        return await self._submit(person, place, wanted, key, is_acknowledged)
+        if len(wanted) > 1 and not is_confirmed:
+            raise Unconfirmed(jobs=len(wanted), units=sum(each.units for each in wanted))
+        return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:
         """The platform took the answer, in this message: the jobs may be drawn."""
@@ -108,30 +129,51 @@ class Studio:
         queued = await self._store.acknowledged(names, message_id=message_id, now_ms=self._now_ms())
         return self._begin(queued)
 
-    async def cancel(self, person: Person, job_id: str, place: Place | None = None) -> Job:
+    async def withdrawn(self, jobs: Sequence[Job]) -> None:
+        """The platform did not take the answer, so nobody knows of these jobs: they end and are released."""
+        for job in jobs:
+            if await self._store.cancelled(job.id, self._now_ms()):
+                await self._dispatch.cancel(job.id)
+
+    async def shown(self, job: Job) -> None:
+        """Its person asked for a finished job and has it: what waited for that is charged."""
+        await self._store.shown(job.id, self._now_ms())
+        self._feed.over(job.id)
+
+    async def cancel(
+        self, person: Person, job_id: str, place: Place | None = None, *, is_moderator: bool = False
+    ) -> Job:
         """End a job that is not drawn yet; one that is, or is over, comes back as it is.
 
-        Raises NotAllowed for anyone but its owner and the operator.
+        Raises NotAllowed for anyone but its owner, the operator, and a moderator of the place's workspace.
         """
-        job = await self._own(person, job_id, place, "cancel")
+        job = await self._own(person, job_id, place, "cancel", is_moderator)
         if await self._store.cancelled(job.id, self._now_ms()):
             await self._dispatch.cancel(job.id)
-        return await self.job(person, job_id)
+        return await self.job(person, job_id, place)
 
-    async def delete(self, person: Person, job_id: str, index: int | None = None, place: Place | None = None) -> Job:
+    async def delete(
+        self,
+        person: Person,
+        job_id: str,
+        index: int | None = None,
+        place: Place | None = None,
+        *,
+        is_moderator: bool = False,
+    ) -> Job:
         """Remove the files of one image, or all; without an index a job that still waits is cancelled too.
 
-        Raises NotAllowed for anyone but its owner and the operator.
+        Raises NotAllowed as `cancel` does.
         """
-        job = await self._own(person, job_id, place, "delete")
+        job = await self._own(person, job_id, place, "delete", is_moderator)
         if index is None:
-            await self.cancel(person, job_id)
+            await self.cancel(person, job_id, place, is_moderator=is_moderator)
         else:
             buttons.image_draw(job, index)
         await self._store.delete_images(job.id, index)
         await asyncio.to_thread(_remove_files, self._rules.spool / job.id, index)
         self._feed.changed(job.id)
-        return await self.job(person, job_id)
+        return await self.job(person, job_id, place)
 
     async def job(self, person: Person, job_id: str, place: Place | None = None) -> Job:
         """One's own job, or a public one of the same place. Raises Unknown for any other, there or not."""
@@ -176,14 +218,22 @@ class Studio:
         return QueueView(own, len(unfinished) - len(own), self._dispatch.backlog_seconds())
 
     async def _submit(
-        self, person: Person, place: Place, wanted: Sequence[Wanted], key: str, is_acknowledged: bool
+        self,
+        person: Person,
+        place: Place,
+        wanted: Sequence[Wanted],
+        key: str,
+        is_acknowledged: bool,
+        callback: Callback | None,
     ) -> list[Job]:
         limits = self._rules.limits
         if person.is_operator:
             limits = replace(limits, allowance=None, own_waiting=None)
         status, now_ms = Status.QUEUED if is_acknowledged else Status.RECEIVED, self._now_ms()
         try:
-            jobs = await self._store.submit(person, place, wanted, key=key, limits=limits, now_ms=now_ms, status=status)
+            jobs = await self._store.submit(
+                person, place, wanted, key=key, limits=limits, now_ms=now_ms, status=status, callback=callback
+            )
         except (QuotaExceeded, QueueFull) as refusal:
             raise self._with_a_way_out(refusal, wanted[0]) from None
         return self._begin(jobs)
@@ -215,9 +265,10 @@ class Studio:
             raise Unknown(draw.model)
         return quota.price(request, model)
 
-    async def _own(self, person: Person, job_id: str, place: Place | None, action: str) -> Job:
+    async def _own(self, person: Person, job_id: str, place: Place | None, action: str, is_moderator: bool) -> Job:
         job = await self.job(person, job_id, place)
-        if job.person_id != person.id and not person.is_operator:
+        moderates = is_moderator and _is_same_workspace(place, job)
+        if job.person_id != person.id and not person.is_operator and not moderates:
             raise NotAllowed(action)
         return job
 
@@ -225,8 +276,11 @@ class Studio:
 def _may_see(person: Person, place: Place | None, job: Job) -> bool:
     if person.is_operator or job.person_id == person.id:
         return True
-    same_place = place and (place.platform, place.workspace_id) == (job.place.platform, job.place.workspace_id)
-    return bool(same_place) and not job.is_private
+    return _is_same_workspace(place, job) and not job.is_private
+
+
+def _is_same_workspace(place: Place | None, job: Job) -> bool:
+    return place is not None and place.workspace == job.place.workspace
 
 
 def _require_source(request: Request) -> None:

@@ -9,11 +9,13 @@ from bot.errors import (
     BadPrompt,
     Gone,
     ImageProblem,
+    NoPermission,
     NotAllowed,
     QueueFull,
     QuotaExceeded,
     Refused,
     Unavailable,
+    Unconfirmed,
     Unknown,
 )
 from bot.feed import Live
@@ -96,8 +98,15 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             return _over_quota(error, when)
         case QueueFull():
             return _queue_full(error)
+        case Unconfirmed():
+            heading = f"That is {counted(error.jobs, 'job')} for {units(error.units)}"
+            return Sentence(heading, "Nothing is drawn or charged yet.", (Action("Draw them", verb="confirm"),))
         case NotAllowed():
             return Sentence(f"Only its owner or a moderator can {error.action} this")
+        case NoPermission(who="you"):
+            return Sentence("You can't do that here", f"It needs *{error.permission}*.")
+        case NoPermission():
+            return Sentence("I can't post here", f"An admin must give me *{error.permission}* in this channel.")
         case Unknown():
             what = f"There is no {code(error.name)} here" if error.name else "That is not here"
             return Sentence(what, "It may have been deleted.", (Action("Show my pictures", command="/limner history"),))
@@ -132,6 +141,11 @@ def _after_failure(kind: FailureKind) -> tuple[Action, ...]:
     return (Action(LABELS["again"], verb="again"),) if kind == "internal" else ()
 
 
+def broken(reference: str) -> Sentence:
+    """A fault of ours; `reference` stands in the log."""
+    return Sentence("Something broke", f"Nothing was charged for what you see no job of. Ref {reference}.")
+
+
 def actions(job: Job) -> tuple[Action, ...]:
     """The first row of buttons under a job."""
     match job.status:
@@ -152,7 +166,7 @@ def status_line(job: Job, live: Live | None, when: When) -> str:
     """Where a job stands, as it follows "**prompt** — @you · "."""
     match job.status:
         case Status.DELIVERED:
-            return _done(job)
+            return done_line(job)
         case Status.CANCELLED:
             return f"cancelled, {units(job.units)} returned"
         case Status.FAILED:
@@ -191,7 +205,8 @@ def _waiting(live: Live | None, when: When) -> str:
     return "sending"
 
 
-def _done(job: Job) -> str:
+def done_line(job: Job) -> str:
+    """What stands under a picture for good."""
     draw = drawn(job)
     shown = [image for image in job.images if image.status != "withheld"]
     width, height = (shown[0].width, shown[0].height) if shown else (draw.width, draw.height)

@@ -22,6 +22,7 @@ from engine import VERSION
 from engine.protocol import Draw, Request
 
 JPEG_QUALITY = 95
+_LOWER_QUALITIES = (92, 88, 84, 78, 70, 60, 45)
 PREVIEW_LONGEST_PX = 256
 _STRIP_HEIGHT_PX = 192
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -62,6 +63,23 @@ def jpeg(pixels: Pixels, text: Mapping[str, str], quality: int = JPEG_QUALITY) -
     image = Image.fromarray(pixels)
     image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif, xmp=text["XML:com.adobe.xmp"].encode())
     return buffer.getvalue()
+
+
+def fitted_jpeg(original: Path, jpeg_file: Path, limit_bytes: int) -> tuple[bytes, int]:
+    """The best 4:4:4 JPEG of `original` within `limit_bytes`, and its quality; its metadata is that of `jpeg_file`.
+
+    Where even the lowest quality is too large, so is the picture: it is halved until it fits.
+    """
+    with Image.open(jpeg_file) as known, Image.open(original) as whole:
+        kept = {key: known.info[key] for key in ("exif", "xmp") if key in known.info}
+        image: Image.Image = whole
+        while True:
+            for quality in _LOWER_QUALITIES:
+                buffer = io.BytesIO()
+                image.save(buffer, "JPEG", quality=quality, subsampling=0, **kept)
+                if buffer.tell() <= limit_bytes or max(image.size) < 64:
+                    return buffer.getvalue(), quality
+            image = image.reduce(2)
 
 
 def preview_jpeg(pixels: Pixels) -> bytes:

@@ -17,12 +17,12 @@ OVER = ("delivered", "failed", "cancelled", "undeliverable")
 class Limner:
     """One data directory, on which the process is started, stopped and killed."""
 
-    def __init__(self, data: Path, engine: str = "torch"):
+    def __init__(self, data: Path, engine: str = "torch", **settings: str):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.data, self._engine = data, engine
+        self.data, self._engine, self._settings = data, engine, settings
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -31,7 +31,7 @@ class Limner:
         self._session = self._session or aiohttp.ClientSession(self.url)
         environment = os.environ | {
             "LIMNER_DATA": str(self.data), "LIMNER_WEB_PORT": str(self.port), "LIMNER_ENGINE": self._engine,
-        }  # fmt: skip
+        } | self._settings  # fmt: skip
         with (self.data.parent / "limner.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "bot", "run", env=environment, stdout=log, stderr=log
@@ -49,6 +49,11 @@ class Limner:
         assert self._process
         if self._process.returncode is None:
             self._process.send_signal(with_signal)
+        return await self._process.wait()
+
+    async def wait(self) -> int:
+        """The exit code of a process that ends by itself."""
+        assert self._process
         return await self._process.wait()
 
     async def close(self) -> None:

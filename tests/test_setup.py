@@ -132,7 +132,7 @@ def test_every_package_that_the_project_names_is_pinned():
     pins = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {re.split("[<>=]", requirement)[0] for requirement in named}
+    names = {re.split(r"[\[<>=]", requirement)[0] for requirement in named}
     assert {canonical(name) for name in names} <= {canonical(pin) for pin in pins}
 
 

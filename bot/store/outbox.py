@@ -28,6 +28,12 @@ def due(conn: sqlite3.Connection, now_ms: int, limit: int) -> list[Parcel]:
     return [Parcel(row["id"], job, row["attempts"], row["since_ms"]) for row, job in parcels if job]
 
 
+def of_job(conn: sqlite3.Connection, job_id: str) -> Parcel | None:
+    row = conn.execute("SELECT * FROM outbox WHERE job_id = ?", (job_id,)).fetchone()
+    job = jobs.read(conn, job_id)
+    return Parcel(row["id"], job, row["attempts"], row["since_ms"]) if row and job else None
+
+
 def next_due_ms(conn: sqlite3.Connection, now_ms: int) -> int | None:
     (next_ms,) = conn.execute("SELECT min(next_ms) FROM outbox WHERE next_ms > ?", (now_ms,)).fetchone()
     return next_ms  # type: ignore[no-any-return]

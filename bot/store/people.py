@@ -25,5 +25,13 @@ def find(conn: sqlite3.Connection, identity: Identity) -> Person | None:
     return Person(row["id"], bool(row["is_operator"])) if row else None
 
 
+def user_id(conn: sqlite3.Connection, person_id: int, platform: str) -> str | None:
+    """What the platform calls the person."""
+    row = conn.execute(
+        "SELECT user_id FROM identities WHERE person_id = ? AND platform = ?", (person_id, platform)
+    ).fetchone()
+    return row["user_id"] if row else None
+
+
 def _key(identity: Identity) -> tuple[str, str, str]:
     return identity.platform, identity.workspace_id, identity.user_id

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bot.errors import QueueFull
 from bot.jobs import Identity, Image, Job, Person, Place, Status
-from bot.store import jobs, ledger, outbox, people
+from bot.store import chat, jobs, ledger, outbox, people
+from bot.store.chat import Callback
 from bot.store.connection import Database, DataLock, open_database, prepare_data_dir
 from bot.store.jobs import Wanted
 from bot.store.ledger import Account
@@ -57,6 +58,10 @@ class Store:
             lambda conn: people.find_or_add(conn, identity, is_operator=is_operator, now_ms=now_ms)
         )
 
+    async def user_id(self, person_id: int, platform: str) -> str | None:
+        """What the platform calls the person."""
+        return await self._database.read(lambda conn: people.user_id(conn, person_id, platform))
+
     async def account(self, person: Person, now_ms: int) -> Account:
         return await self._database.read(lambda conn: ledger.account(conn, person=person.id, now_ms=now_ms))
 
@@ -80,9 +85,11 @@ class Store:
         limits: Limits,
         now_ms: int,
         status: Status = Status.QUEUED,
+        callback: Callback | None = None,
     ) -> list[Job]:
         """Write the jobs of one command with their reservations: all of them or none.
 
+        With `callback`, the platform can be asked later whether it took the answer.
         The same key, or the same press within three seconds, gives the jobs that are there already.
         Raises QuotaExceeded and QueueFull.
         """
@@ -100,21 +107,63 @@ class Store:
                 jobs.insert(
                     conn, each, job_id=job_id, person=person, place=place, intake=intake, status=status, now_ms=now_ms
                 )
+                if callback:
+                    chat.keep_callback(conn, job_id, callback)
             ledger.reserve(conn, person=person.id, jobs=named, allowance=limits.allowance, now_ms=now_ms)
             return jobs.select(conn, "intake_id = ?", (intake,))
 
         return await self._database.run(transaction)
 
-    async def acknowledged(self, job_ids: Sequence[str], *, message_id: str | None, now_ms: int) -> list[Job]:
-        """The platform took the answer: these jobs are queued, and their message is known."""
+    async def acknowledged(self, job_ids: Sequence[str], *, now_ms: int, message_id: str | None = None) -> list[Job]:
+        """The platform took the answer: these jobs are queued, and their message, if known, is kept."""
 
         def transaction(conn: sqlite3.Connection) -> list[Job]:
+            if message_id:
+                chat.set_message(conn, job_ids, message_id)
             for job_id in job_ids:
-                conn.execute("UPDATE jobs SET message_id = ? WHERE id = ?", (message_id, job_id))
                 jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms)
             return [job for job_id in job_ids if (job := jobs.read(conn, job_id))]
 
         return await self._database.run(transaction)
+
+    async def posted(self, job_id: str, *, message_id: str, thread_id: str | None) -> None:
+        """The job's message was made only now, or made again, in this thread or in none."""
+
+        def transaction(conn: sqlite3.Connection) -> None:
+            chat.set_message(conn, [job_id], message_id)
+            chat.set_thread(conn, job_id, thread_id)
+
+        await self._database.run(transaction)
+
+    async def moved(self, job_id: str, *, thread_id: str) -> None:
+        """The job's message is to be made in this thread."""
+        await self._database.run(lambda conn: chat.set_thread(conn, job_id, thread_id))
+
+    async def unanswered(self, platform: str) -> list[Job]:
+        """Jobs of which only the platform knows whether it took the answer."""
+        return await self._database.read(lambda conn: chat.unanswered(conn, platform))
+
+    async def token(self, job_id: str, now_ms: int) -> str | None:
+        """What answers the interaction that made the job; None once that has ended."""
+
+        def transaction(conn: sqlite3.Connection) -> str | None:
+            chat.forget_callbacks(conn, now_ms)
+            return chat.token(conn, job_id, now_ms)
+
+        return await self._database.run(transaction)
+
+    async def job_of_message(self, platform: str, message_id: str) -> Job | None:
+        return await self._database.read(lambda conn: chat.job_of_message(conn, platform, message_id))
+
+    async def newest_in(self, platform: str, thread_id: str) -> Job | None:
+        return await self._database.read(lambda conn: chat.newest_in(conn, platform, thread_id))
+
+    async def note(self, name: str) -> str | None:
+        """What `set_note` remembered under this name."""
+        return await self._database.read(lambda conn: chat.note(conn, name))
+
+    async def set_note(self, name: str, value: str) -> None:
+        await self._database.run(lambda conn: chat.set_note(conn, name, value))
 
     async def job(self, job_id: str) -> Job | None:
         return await self._database.read(lambda conn: jobs.read(conn, job_id))
@@ -139,10 +188,16 @@ class Store:
         return await self._database.read(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=limit))
 
     async def resume(self, now_ms: int) -> list[Pending]:
-        """Queue what the last process had accepted or begun; all that is queued, in the order of acceptance."""
+        """Queue what the last process had accepted or begun; all that is queued, in the order of acceptance.
+
+        A job whose platform may not have taken the answer waits for `acknowledged`, or has ended with its callback.
+        """
 
         def transaction(conn: sqlite3.Connection) -> list[Pending]:
-            for job in jobs.select(conn, "status IN ('received', 'running')", ()):
+            for job in chat.never_answered(conn, now_ms):
+                _end(conn, job.id, Status.CANCELLED, now_ms, detail="the platform never took the answer")
+            chat.forget_callbacks(conn, now_ms)
+            for job in [*jobs.select(conn, "status = 'running'", ()), *chat.needs_no_answer(conn)]:
                 jobs.move(conn, job.id, Status.QUEUED, now_ms=now_ms, detail="the bot restarted")
             suspects = {row["id"] for row in conn.execute("SELECT id FROM jobs WHERE status = 'queued' AND deaths > 0")}
             return [Pending(job, job.id in suspects) for job in jobs.select(conn, "status = 'queued'", ())]
@@ -218,6 +273,12 @@ class Store:
     async def undeliverable(self, parcel: Parcel, detail: str, now_ms: int) -> None:
         """There is nowhere to show it: everything is released. The files stay."""
         await self._settle(parcel, Status.UNDELIVERABLE, now_ms, detail)
+
+    async def shown(self, job_id: str, now_ms: int) -> None:
+        """Its person asked for the job and has it now: what still waited for its delivery is settled."""
+        parcel = await self._database.read(lambda conn: outbox.of_job(conn, job_id))
+        if parcel:
+            await self.delivered(parcel, now_ms)
 
     async def postponed(self, parcel: Parcel, next_ms: int) -> None:
         await self._database.run(lambda conn: outbox.postpone(conn, parcel.id, next_ms))

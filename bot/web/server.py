@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from bot import answers, wording
+from bot import asks, wording
 from bot.commands import Ask, Imagine, read_command
 from bot.errors import BadOption, CannotStart, Gone, Refused, Unavailable, Unknown
 from bot.feed import Feed
@@ -103,35 +103,17 @@ class Site:
         match read_command(body.text):
             case Imagine(text=text):
                 return await self._accepted(await self._studio.imagine(await self._person(), HERE, text, key=key))
-            case Ask(verb=verb, args=args):
-                return await self._asked(verb, args, key)
+            case Ask() as ask:
+                return await self._asked(ask, key)
 
-    async def _asked(self, verb: str, args: tuple[str, ...], key: str) -> web.Response:
+    async def _asked(self, ask: Ask, key: str) -> web.Response:
         """The answer to `/limner VERB …`: text, or the jobs it is about."""
-        person, studio = await self._person(), self._studio
-        match verb, args:
-            case "show", (job_id,):
-                return await self._accepted([await studio.job(person, job_id)])
-            case "cancel", (job_id,):
-                return await self._accepted([await studio.cancel(person, job_id)])
-            case "cancel", _ if own := (await studio.queue(person)).own:
-                return await self._accepted([await studio.cancel(person, own[-1][0].id)])
-            case "reroll", (job_id,):
-                return await self._accepted(await studio.press(person, HERE, "reroll", job_id, 0, key=key))
-            case "reroll", (job_id, seed):
-                remix = f"--seed {seed}"
-                return await self._accepted(await studio.press(person, HERE, "remix", job_id, 0, key=key, text=remix))
-            case "quota", _:
-                body = answers.quota(await studio.quota(person), moment)
-            case "queue" | "cancel", _:
-                body = answers.queue(await studio.queue(person), moment)
-            case "history", _:
-                body = answers.history(await studio.history(person, 10), moment)
-            case "models", _:
-                body = answers.models(self._models)
-            case _:
-                body = answers.help_text()
-        return answer({"answer": {"title": f"/limner {verb}", "body": body, "actions": []}})
+        answered = await asks.answer(
+            self._studio, await self._person(), HERE, ask, key=key, when=moment, models=self._models
+        )
+        if isinstance(answered, list):
+            return await self._accepted(answered)
+        return answer({"answer": {"title": f"/limner {ask.verb}", "body": answered, "actions": []}})
 
     async def jobs(self, request: web.Request) -> web.Response:
         person, root = await self._person(), request.query.get("thread")

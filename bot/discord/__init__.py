@@ -1,0 +1,1 @@
+"""Discord: an adapter over the studio. Nothing else imports discord.py."""

@@ -1,0 +1,256 @@
+"""Jobs on Discord: one message each, edited until the pictures are in it, and threads for what came of them."""
+
+import asyncio
+import base64
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakValueDictionary
+
+import discord
+
+from bot import wording
+from bot.adapter import Undeliverable, Waits
+from bot.discord import attachments, messages
+from bot.discord.faults import Fault, fault
+from bot.feed import Live
+from bot.jobs import Job, Place, Status
+from bot.phrases import clip
+from bot.store import Store
+
+log = logging.getLogger(__name__)
+
+PING_AFTER_MS = 30_000  # of waiting
+_SMALLER_TRIES = 3
+NO_ONE = discord.AllowedMentions.none()
+
+
+class DiscordAdapter:
+    platform = "discord"
+    edits = True
+
+    def __init__(self, client: discord.Client, store: Store, *, now_ms: Callable[[], int]):
+        self._client, self._store, self._now_ms = client, store, now_ms
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._threads: dict[str, str | None] = {}  # by message: the thread on it, None where there can be none
+
+    async def show(self, job: Job, live: Live | None) -> None:
+        """Edit the job's message; where it has none yet, or lost it, make one."""
+        async with self._lock(job.id):
+            fresh = await self._store.job(job.id)
+            if fresh is None or (live is not None and fresh.status.is_over):
+                return  # its end was shown meanwhile
+            files = [attachments.preview(live.preview)] if live and live.preview else []
+            await self._put(fresh, await self._content(fresh, live), files)
+
+    async def deliver(self, job: Job) -> None:
+        async with self._lock(job.id):
+            job = await self._store.job(job.id) or job
+            limit = self.file_bytes(job.place)
+            for _ in range(_SMALLER_TRIES):
+                found = await self._pictures(job, limit)
+                try:
+                    await self._put(job, await self._content(job, None, found.remark), found.files)
+                    break
+                except discord.HTTPException as error:
+                    if fault(error) != Fault.TOO_LARGE:
+                        raise
+                    limit //= 2
+            else:
+                raise Undeliverable("Discord takes no file of this size here")
+            await self._ping(job)
+
+    async def post(self, job: Job, live: Live | None = None) -> Place:
+        """Make the job's message in its thread, or where that is gone in its channel. Repeatable for some minutes.
+
+        Raises Undeliverable if it can be nowhere.
+        """
+        return await self._post(job, await self._content(job, live), [])
+
+    async def remove(self, job: Job) -> None:
+        """Take the pictures of a deleted job, or of some of its images, out of its message."""
+        async with self._lock(job.id):
+            found = await self._pictures(job, self.file_bytes(job.place))
+            await self._put(job, await self._content(job, None, found.remark), found.files)
+
+    async def thread_for(self, root: Job) -> str | None:
+        """The thread of what comes of `root`, opened on its message when first asked for; None: answer beside it."""
+        place = root.place
+        if place.thread_id or not place.message_id or root.is_private or place.workspace_id.startswith("dm:"):
+            return place.thread_id
+        if place.message_id not in self._threads:
+            self._threads[place.message_id] = await self._open_thread(root)
+        return self._threads[place.message_id]
+
+    async def by_token(self, token: str) -> discord.Webhook:
+        """What edits the answer to an interaction while its token lasts."""
+        return discord.Webhook.partial(self._client.application_id or 0, token, client=self._client)
+
+    def file_bytes(self, place: Place) -> int:
+        guild = self._client.get_guild(int(place.workspace_id)) if place.workspace_id.isdigit() else None
+        return guild.filesize_limit if guild else attachments.DEFAULT_FILE_BYTES
+
+    async def _content(self, job: Job, live: Live | None, remark: str = "") -> str:
+        parent = await self._store.job(job.lineage.job_id) if job.lineage else None
+        lineage = messages.plain(wording.lineage_line(job, parent)) if parent else ""
+        mention = await self._mention(job)
+        return messages.content(job, live, mention, lineage=lineage, remark=remark)
+
+    async def _mention(self, job: Job) -> str:
+        user_id = await self._store.user_id(job.person_id, self.platform)
+        return f"<@{user_id}>" if user_id else "someone"
+
+    async def _pictures(self, job: Job, limit: int) -> attachments.Pictures:
+        try:
+            return await attachments.pictures(job, limit)
+        except FileNotFoundError as error:
+            raise Undeliverable(f"{error.filename} is no longer on disk") from error
+
+    async def _put(self, job: Job, content: str, files: list[discord.File]) -> None:
+        """Make the job's message say this and carry these files, and no others."""
+        if job.is_private:
+            await self._put_privately(job, content, files)
+        elif job.place.message_id is None:
+            await self._post(job, content, files)
+        else:
+            message = self._message(job.place)
+            try:
+                await message.edit(
+                    content=content, attachments=files, view=messages.controls(job), allowed_mentions=NO_ONE
+                )
+            except discord.HTTPException as error:
+                if fault(error) not in (Fault.NO_MESSAGE, Fault.NO_CHANNEL):
+                    raise self._refused(error) from error
+                if job.status in (Status.RENDERED, Status.FAILED, Status.CANCELLED):
+                    await self._post(_unposted(job), content, _again(files))
+
+    async def _put_privately(self, job: Job, content: str, files: list[discord.File]) -> None:
+        """Through the interaction: nobody else may see it, and only its token can edit it."""
+        token = await self._store.token(job.id, self._now_ms())
+        try:
+            if token is None:
+                raise Waits
+            webhook = await self.by_token(token)
+            original: Any = "@original"  # Discord's name for the first answer, in the place of an id
+            await webhook.edit_message(
+                original,
+                content=content,
+                attachments=files,
+                view=messages.controls(job),
+                allowed_mentions=NO_ONE,
+            )
+        except discord.HTTPException as error:
+            if fault(error) in (Fault.NO_TOKEN, Fault.NO_MESSAGE, Fault.REVOKED):
+                raise Waits from error
+            raise
+
+    async def _post(self, job: Job, content: str, files: list[discord.File]) -> Place:
+        place = job.place
+        for target in dict.fromkeys((place.thread_id, place.channel_id)):
+            if not target:
+                continue
+            reply_to = None if target == place.thread_id else await self._replies_to(job)
+            try:
+                message = await self._client.get_partial_messageable(int(target)).send(
+                    content,
+                    files=files,
+                    view=messages.controls(job),
+                    nonce=nonce(f"{job.id}:{target}:{bool(files)}"),
+                    reference=reply_to,  # type: ignore[arg-type]  # None is what it means without
+                    allowed_mentions=NO_ONE,
+                    suppress_embeds=True,
+                )
+            except discord.HTTPException as error:
+                if fault(error) in (Fault.NO_CHANNEL, Fault.NO_MESSAGE, Fault.NO_PERMISSION):
+                    log.info("job %s: nothing can be posted in %s (%s)", job.id, target, error.code)
+                    files = _again(files)
+                    continue
+                raise
+            thread_id = target if target == place.thread_id else None
+            await self._store.posted(job.id, message_id=str(message.id), thread_id=thread_id)
+            return replace(place, message_id=str(message.id), thread_id=thread_id)
+        raise Undeliverable("there is no channel left where the bot may post it")
+
+    async def _replies_to(self, job: Job) -> discord.MessageReference | None:
+        """A child that has no thread answers to what it came of."""
+        parent = await self._store.job(job.lineage.job_id) if job.lineage else None
+        if parent is None or not parent.place.message_id or parent.place.channel_id != job.place.channel_id:
+            return None
+        return _answering(parent.place)
+
+    async def _open_thread(self, root: Job) -> str | None:
+        message_id = root.place.message_id
+        assert message_id
+        name = f"{clip(' '.join(wording.title(root).split()), 80)} · {root.id}"
+        try:
+            await self._client.http.start_thread_with_message(
+                int(root.place.channel_id), int(message_id), name=name, auto_archive_duration=1440
+            )
+        except discord.HTTPException as error:
+            if error.code == 160004:  # there is one already: its id is the message's
+                return message_id
+            if fault(error) == Fault.PASSING and error.status >= 500:
+                raise
+            log.info("job %s: no thread can be opened on it (%s)", root.id, error.code)
+            return None
+        return message_id
+
+    async def _ping(self, job: Job) -> None:
+        """A short reply, since an edit pings nobody; only when the wait was long."""
+        user_id = await self._store.user_id(job.person_id, self.platform)
+        if job.is_private or not user_id or (job.finished_ms or 0) - job.created_ms <= PING_AFTER_MS:
+            return
+        place = (await self._store.job(job.id) or job).place
+        try:
+            await self._client.get_partial_messageable(int(_channel(place))).send(
+                f"<@{user_id}> `{job.id}` is ready",
+                nonce=nonce(f"{job.id}:ping"),
+                reference=_answering(place),
+                allowed_mentions=discord.AllowedMentions(
+                    everyone=False, roles=False, users=[SimpleNamespace(id=user_id)], replied_user=False
+                ),
+            )
+        except discord.HTTPException as error:
+            log.info("job %s: its person was not told that it is ready (%s)", job.id, error.code)
+
+    def _message(self, place: Place) -> discord.PartialMessage:
+        channel = self._client.get_partial_messageable(int(_channel(place)))
+        return channel.get_partial_message(int(place.message_id or 0))
+
+    def _refused(self, error: discord.HTTPException) -> Exception:
+        if fault(error) == Fault.NO_PERMISSION:
+            return Undeliverable(f"the bot may not post there ({error.code})")
+        return error
+
+    def _lock(self, job_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(job_id, asyncio.Lock())
+
+
+def nonce(name: str) -> str:
+    """Discord makes one message of all that carry the same: a repeated request posts nothing twice."""
+    return base64.b32encode(hashlib.sha256(f"limner:{name}".encode()).digest()).decode()[:25].lower()
+
+
+def _unposted(job: Job) -> Job:
+    return replace(job, place=replace(job.place, message_id=None))
+
+
+def _answering(place: Place) -> discord.MessageReference:
+    """discord.py passes ids on as they are, and Discord's own description wants strings."""
+    message_id: Any = place.message_id
+    channel_id: Any = _channel(place)
+    return discord.MessageReference(message_id=message_id, channel_id=channel_id, fail_if_not_exists=False)
+
+
+def _channel(place: Place) -> str:
+    return place.thread_id or place.channel_id
+
+
+def _again(files: list[discord.File]) -> list[discord.File]:
+    """The same files for another request: the one before has read and closed them."""
+    for each in files:
+        each.reset()
+    return files

@@ -1,0 +1,210 @@
+"""The slash commands and menus as Discord registers them, in the languages of `locales.toml`."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice, locale_str
+
+from bot import quota
+from bot.commands import ASKS, Ask
+from bot.discord.desk import Desk
+from bot.phrases import clip, units
+from bot.prompt import MAX_COUNT, default_steps
+from engine.catalogue import Catalogue, Model
+from engine.protocol import MAX_SEED, SCHEDULERS, Draw
+
+ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")
+MAX_TEXT = 6000  # characters, Discord's most: what is too long is then refused with our own sentence
+MAX_CHOICES = 25
+MENUS = {"Image info": "info", "Re-roll": "reroll", "Use as input": "input", "Delete": "delete"}
+_JOB = "An id like k7q2"
+_PLACES = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=False)
+_INSTALLS = app_commands.AppInstallationType(guild=True, user=False)
+
+
+class Languages(app_commands.Translator):
+    """English texts → each language of Discord's that `locales.toml` has."""
+
+    def __init__(self) -> None:
+        self._words = tomllib.loads((Path(__file__).parent / "locales.toml").read_text("utf-8"))
+
+    async def translate(
+        self, string: locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
+    ) -> str | None:
+        found: str | None = self._words.get(locale.value, {}).get(string.message)
+        return found
+
+
+def build(client: discord.Client, desk: Desk, models: Catalogue, default_model: str) -> app_commands.CommandTree:
+    tree = app_commands.CommandTree(client, allowed_contexts=_PLACES, allowed_installs=_INSTALLS)
+    tree.add_command(_imagine(desk, models, default_model))
+    tree.add_command(_limner(desk))
+    tree.add_command(_admin(desk))
+    for title, verb in MENUS.items():
+        tree.add_command(app_commands.ContextMenu(name=locale_str(title), callback=_menu(desk, verb)))
+    return tree
+
+
+async def definition(tree: app_commands.CommandTree) -> tuple[list[dict[str, Any]], str]:
+    """What is registered, and its hash: commands are registered again only when that has changed."""
+    assert tree.translator
+    payload = [await command.get_translated_payload(tree, tree.translator) for command in tree.get_commands()]
+    return payload, hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+
+
+def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.Command[Any, ..., None]:
+    model = models[default_model]
+    price = {quality: quota.price(_plain_draw(model, quality), model) for quality in ("full", "draft")}
+
+    @app_commands.command(name=locale_str("imagine"), description=locale_str("Draw a picture from words, with AI"))
+    @app_commands.rename(
+        prompt=locale_str("prompt"), negative=locale_str("negative"), aspect=locale_str("aspect"),
+        count=locale_str("count"), seed=locale_str("seed"), quality=locale_str("quality"), model=locale_str("model"),
+        steps=locale_str("steps"), guidance=locale_str("guidance"), scheduler=locale_str("scheduler"),
+        style=locale_str("style"), image=locale_str("image"), strength=locale_str("strength"),
+        private=locale_str("private"),
+    )  # fmt: skip
+    @app_commands.describe(
+        prompt=locale_str("What to draw; flags like --ar 16:9 may follow, and {a, b} draws both"),
+        negative=locale_str("What the picture must not show"),
+        aspect=locale_str("Its shape"),
+        count=locale_str("How many, each with its own seed"),
+        seed=locale_str("The same seed draws the same picture"),
+        quality=locale_str("Full size, or a draft at half the price"),
+        model=locale_str("What draws it"),
+        style=locale_str("A preset of the operator's"),
+        image=locale_str("A picture to draw over: PNG, JPEG or WebP"),
+        strength=locale_str("How much of that picture changes, 0 to 1"),
+        steps=locale_str("Denoising steps"),
+        guidance=locale_str("How closely it follows the prompt"),
+        scheduler=locale_str("The noise schedule"),
+        private=locale_str("Only for you"),
+    )
+    @app_commands.choices(
+        aspect=[Choice(name=each, value=each) for each in ASPECTS],
+        scheduler=[Choice(name=each, value=each) for each in SCHEDULERS],
+        quality=[
+            Choice(name=f"full · 2048 px · {units(price['full'])}", value="full"),
+            Choice(name=f"draft · {units(price['draft'])}", value="draft"),
+        ],
+    )
+    async def imagine(
+        interaction: discord.Interaction,
+        prompt: app_commands.Range[str, 1, MAX_TEXT],
+        negative: app_commands.Range[str, 1, MAX_TEXT] | None = None,
+        aspect: str | None = None,
+        count: app_commands.Range[int, 1, MAX_COUNT] | None = None,
+        seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
+        quality: str | None = None,
+        model: str | None = None,
+        style: str | None = None,
+        image: discord.Attachment | None = None,
+        strength: app_commands.Range[float, 0, 1] | None = None,
+        steps: app_commands.Range[int, 1, 150] | None = None,
+        guidance: app_commands.Range[float, 0, 30] | None = None,
+        scheduler: str | None = None,
+        private: bool | None = None,
+    ) -> None:
+        given: dict[str, object] = {
+            "negative": negative, "aspect": aspect, "count": count, "seed": seed, "quality": quality, "model": model,
+            "style": style, "strength": strength, "steps": steps, "guidance": guidance, "scheduler": scheduler,
+            "private": private,
+        }  # fmt: skip
+        options = {name: value for name, value in given.items() if value is not None}
+        await desk.imagine(interaction, prompt, options, image)
+
+    @imagine.autocomplete("model")
+    async def models_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        return _matching({model.name: model.title for model in models.values()}, typed)
+
+    @imagine.autocomplete("style")
+    async def styles_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        return _matching({name: name for name in desk.styles}, typed)
+
+    return imagine
+
+
+def _limner(desk: Desk) -> app_commands.Group:
+    group = app_commands.Group(name="limner", description=locale_str("Your quota, queue and pictures"))
+
+    def add(verb: str, callback: Callable[..., Awaitable[None]]) -> None:
+        meaning = locale_str(ASKS[verb].meaning[:1].upper() + ASKS[verb].meaning[1:])
+        group.command(name=locale_str(verb), description=meaning)(callback)  # type: ignore[arg-type]
+
+    def plain(verb: str) -> Callable[[discord.Interaction], Awaitable[None]]:
+        async def callback(interaction: discord.Interaction) -> None:
+            await desk.ask(interaction, Ask(verb))
+
+        return callback
+
+    for verb in ("quota", "queue", "history", "models", "help"):
+        add(verb, plain(verb))
+
+    @app_commands.describe(job=locale_str(_JOB))
+    async def show(interaction: discord.Interaction, job: str) -> None:
+        await desk.ask(interaction, Ask("show", (_id(job),)))
+
+    @app_commands.describe(job=locale_str(_JOB))
+    async def cancel(interaction: discord.Interaction, job: str | None = None) -> None:
+        await desk.ask(interaction, Ask("cancel", (_id(job),) if job else ()))
+
+    @app_commands.describe(job=locale_str(_JOB), seed=locale_str("The same seed draws the same picture"))
+    async def reroll(
+        interaction: discord.Interaction, job: str, seed: app_commands.Range[int, 0, MAX_SEED] | None = None
+    ) -> None:
+        await desk.ask(interaction, Ask("reroll", (_id(job),) if seed is None else (_id(job), str(seed))))
+
+    for verb, callback in (("show", show), ("cancel", cancel), ("reroll", reroll)):
+        add(verb, callback)
+    return group
+
+
+def _admin(desk: Desk) -> app_commands.Group:
+    """Hidden from who may not manage the server; the desk asks again at each use."""
+    group = app_commands.Group(
+        name="limner-admin",
+        description=locale_str("For who manages this server"),
+        default_permissions=discord.Permissions(manage_guild=True),
+        allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
+    )
+    of_job = app_commands.Group(name="job", description=locale_str("Anybody's job of this server"), parent=group)
+
+    def add(verb: str, meaning: str) -> None:
+        @of_job.command(name=locale_str(verb), description=locale_str(meaning))
+        @app_commands.describe(job=locale_str(_JOB))
+        async def callback(interaction: discord.Interaction, job: str) -> None:
+            await desk.moderate(interaction, verb, _id(job))
+
+    add("show", "Where it stands")
+    add("cancel", "Stop it; its units go back")
+    add("delete", "Remove its pictures, here and on disk")
+    return group
+
+
+def _menu(desk: Desk, verb: str) -> Callable[[discord.Interaction, discord.Message], Coroutine[Any, Any, None]]:
+    async def callback(interaction: discord.Interaction, message: discord.Message) -> None:
+        await desk.menu(interaction, verb, message)
+
+    return callback
+
+
+def _matching(names: dict[str, str], typed: str) -> list[Choice[str]]:
+    found = [(name, title) for name, title in names.items() if typed.lower() in f"{name} {title}".lower()]
+    return [Choice(name=clip(title, 100), value=clip(name, 100)) for name, title in found[:MAX_CHOICES]]
+
+
+def _id(text: str) -> str:
+    return clip(text.strip(" `#").lower(), 40)
+
+
+def _plain_draw(model: Model, quality: Any) -> Draw:
+    return Draw(
+        prompt="", negative_prompt=None, model=model.name, seed=0, count=1, steps=default_steps(model, quality),
+        guidance_scale=model.guidance_scale, scheduler=model.scheduler, width=2048, height=2048, quality=quality,
+    )  # fmt: skip

@@ -1,0 +1,175 @@
+"""The connection to Discord: signs in, registers the commands, stays connected, and says why if it cannot."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import discord
+import yarl
+
+from bot.discord import commands
+from bot.discord.adapter import NO_ONE, DiscordAdapter
+from bot.discord.desk import Desk
+from bot.discord.faults import Fault, fault
+from bot.discord.messages import Press
+from bot.errors import CannotStart
+from bot.given import AT_ONCE
+from bot.settings import Settings
+from bot.store import Store
+from bot.studio import Studio
+from engine.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+INTENTS = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
+LONGEST_PAUSE_SECONDS = 300.0
+_UNREACHED = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, TimeoutError, OSError)
+_COMMANDS_NOTE = "discord commands"
+_PORTAL = "Discord's developer portal (https://discord.com/developers/applications)"
+_FATAL = {
+    4004: "Discord does not accept LIMNER_DISCORD_TOKEN any more: make a new one in {portal}, Bot, and set it.",
+    4010: "Discord says that this shard does not exist: remove what sets a number of shards and start again.",
+    4011: "Discord asks for more shards than it was told of: start again.",
+    4012: "Discord no longer speaks this version of its gateway: install a newer Limner.",
+    4013: "Discord does not know an intent that was asked for: install a newer Limner.",
+    4014: "Discord refuses an intent that was asked for: it needs none of the privileged ones; see {portal}, Bot.",
+}
+
+
+class Client(discord.AutoShardedClient):
+    desk: Desk
+    tree: discord.app_commands.CommandTree
+
+    def __init__(self) -> None:
+        super().__init__(
+            intents=INTENTS,
+            allowed_mentions=NO_ONE,
+            max_messages=None,
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+        )
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Forms, which discord.py forgets at a restart, and buttons that their message does not have (any more)."""
+        if interaction.type == discord.InteractionType.modal_submit:
+            await self.desk.submitted(interaction)
+        elif interaction.type == discord.InteractionType.component and not _is_on_its_message(interaction):
+            await self.desk.pressed(interaction)
+
+    async def on_message(self, message: discord.Message) -> None:
+        is_ours = isinstance(message.channel, discord.Thread) and not message.author.bot
+        if is_ours and self.user and self.user in message.mentions:
+            await self.desk.mentioned(message)
+
+
+def connect(
+    settings: Settings, studio: Studio, store: Store, *, models: Catalogue, spool: Path, now_ms: Callable[[], int]
+) -> tuple["Connection", DiscordAdapter]:
+    client = Client()
+    adapter = DiscordAdapter(client, store, now_ms=now_ms)
+    client.desk = Desk(
+        studio,
+        store,
+        adapter,
+        models=models,
+        given_folder=spool / "given",
+        given_turns=asyncio.Semaphore(AT_ONCE),
+        allowed_hosts=frozenset(settings.discord_attachment_hosts),
+    )
+    client.tree = commands.build(client, client.desk, models, settings.model)
+    return Connection(settings, client, store), adapter
+
+
+class Connection:
+    def __init__(self, settings: Settings, client: Client, store: Store):
+        self._settings, self._client, self._store = settings, client, store
+
+    async def run(self) -> None:
+        """Until cancelled. Raises CannotStart where only the operator can mend it; an outage is waited for."""
+        _pin(self._settings.discord_api_url)
+        try:
+            async with self._client:
+                await self._until_reached(self._sign_in)
+                await self._until_reached(self._client.connect)
+        except discord.PrivilegedIntentsRequired:
+            raise _fatal(4014) from None
+        except discord.LoginFailure:
+            raise _fatal(4004) from None
+        except discord.ConnectionClosed as error:
+            raise _fatal(error.code) from error
+
+    async def _until_reached(self, step: Callable[[], Awaitable[None]]) -> None:
+        pause = 1.0
+        while True:
+            try:
+                return await step()
+            except _UNREACHED as error:
+                if fault(error) == Fault.REVOKED:
+                    raise _fatal(4004) from None
+                log.warning("Discord cannot be reached (%r); trying again in %.0f s", error, pause)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+
+    async def _sign_in(self) -> None:
+        client = self._client
+        await client.http.close()  # of a try before this one
+        client.http.connector = discord.utils.MISSING
+        assert self._settings.discord_token
+        await client.login(self._settings.discord_token.get_secret_value())
+        client.add_dynamic_items(Press)
+        await _use_gateway(client, self._settings.discord_gateway_url)
+        await client.tree.set_translator(commands.Languages())
+        await self._register()
+        await client.desk.recover()
+
+    async def _register(self) -> None:
+        """The commands, if they are not what was registered last."""
+        client, guild_ids = self._client, self._settings.discord_guilds
+        payload, digest = await commands.definition(client.tree)
+        wanted = f"{client.application_id} {sorted(guild_ids)} {digest}"
+        if await self._store.note(_COMMANDS_NOTE) == wanted:
+            return
+        application_id = client.application_id or 0
+        body: Any = payload
+        for guild_id in guild_ids:
+            await client.http.bulk_upsert_guild_commands(application_id, guild_id, body)
+        if not guild_ids:
+            await client.http.bulk_upsert_global_commands(application_id, body)
+        await self._store.set_note(_COMMANDS_NOTE, wanted)
+        log.info("%d commands are registered with Discord", len(payload))
+
+
+def _pin(api_url: str) -> None:
+    """discord.py keeps these two on its classes. Below INFO it would log tokens."""
+    discord.http.Route.BASE = api_url.rstrip("/")
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # there is no voice here
+    for name in ("discord.http", "discord.webhook.async_", "discord.gateway", "discord.client"):
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
+
+
+async def _use_gateway(client: Client, url: str | None) -> None:
+    """The gateway that the API names, or `url`, for every connection: discord.py would come back to a fixed one."""
+    ask = client.http.get_bot_gateway
+    shards, named, limits = await ask()
+
+    async def at_ours() -> Any:
+        return shards, url or named, limits
+
+    client.http.get_bot_gateway = at_ours  # type: ignore[method-assign]
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url or named)
+
+
+def _is_on_its_message(interaction: discord.Interaction) -> bool:
+    data: Any = interaction.data or {}
+    if interaction.message is None or not Press.__discord_ui_compiled_template__.fullmatch(data.get("custom_id", "")):
+        return False
+    shown = discord.ui.View.from_message(interaction.message).children
+    return any(getattr(item, "custom_id", None) == data["custom_id"] for item in shown)
+
+
+def _fatal(code: int) -> CannotStart:
+    reason = _FATAL.get(code, f"Discord has closed the connection for good (code {code}): see docs/discord.md.")
+    return CannotStart(reason.format(portal=_PORTAL))
