@@ -58,7 +58,11 @@ class DiscordHouse:
         parts = (self.dispatch, self.delivery, self.progress, self.connection)
         self.running = [asyncio.create_task(part.run()) for part in parts]
         if until_connected:
-            await self.api.until(lambda: self.api.is_connected and self.api.commands)
+            try:
+                await self.api.until(lambda: self.api.is_connected and self.api.commands)
+            except AssertionError:
+                await self.close()
+                raise
         return self
 
     async def __aenter__(self):

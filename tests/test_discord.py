@@ -547,6 +547,21 @@ async def test_commands_are_registered_again_only_when_they_changed(api, house, 
     assert len(puts) == 1
 
 
+async def test_commands_of_chosen_servers_stand_there_alone(api, tmp_path):
+    elsewhere = 1234567890
+    async with DiscordHouse(api, tmp_path / "data", discord_guilds=(api.guild.id, elsewhere)):
+        await api.until(lambda: api.commands.get(api.guild.id))
+        await imagine(api)
+        assert api.commands[None] == []
+
+
+async def test_a_refusal_after_a_promise_to_everyone_is_private_all_the_same(api, house):
+    asked = await imagine(api, "a boat --stlye noir", image=Upload(a_png()))
+    [told] = await api.until(lambda: asked.followups)
+    assert told.is_ephemeral
+    assert "Did you mean `--style`" in told.text
+
+
 async def test_a_wrong_token_stops_the_bot_with_one_sentence(api, tmp_path):
     house = await DiscordHouse(api, tmp_path / "data", token="not-a-token").open(until_connected=False)
     with pytest.raises(CannotStart, match="LIMNER_DISCORD_TOKEN") as error:

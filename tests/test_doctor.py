@@ -207,7 +207,7 @@ def test_a_privileged_intent_that_is_switched_on_is_remarked_on(flags):
 @pytest.mark.parametrize(
     ("permissions", "state", "says"),
     [
-        (0, "warn", "View Channels, Send Messages, Embed Links, Attach Files, Read Message History, "
+        (0, "warn", "View Channels, Send Messages, Attach Files, Read Message History, "
          "Create Public Threads, Send Messages in Threads missing"),
         (PERMISSIONS.value & ~0x8000, "warn", "Attach Files missing"),
         (0x8, "ok", "all that are needed"),  # an administrator may do everything

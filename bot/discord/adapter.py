@@ -114,7 +114,8 @@ class DiscordAdapter:
         if job.is_private:
             await self._put_privately(job, content, files)
         elif job.place.message_id is None:
-            await self._post(job, content, files)
+            if job.status != Status.CANCELLED:  # nobody was told of it, so nobody misses it
+                await self._post(job, content, files)
         else:
             message = self._message(job.place)
             try:

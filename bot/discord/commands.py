@@ -37,7 +37,8 @@ class Languages(app_commands.Translator):
     async def translate(
         self, string: locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        found: str | None = self._words.get(locale.value, {}).get(string.message)
+        language = "es-ES" if locale.value == "es-419" else locale.value
+        found: str | None = self._words.get(language, {}).get(string.message)
         return found
 
 

@@ -134,10 +134,13 @@ class Connection:
             return
         application_id = client.application_id or 0
         body: Any = payload
+        # those registered everywhere would stand beside those of a server
+        await client.http.bulk_upsert_global_commands(application_id, [] if guild_ids else body)
         for guild_id in guild_ids:
-            await client.http.bulk_upsert_guild_commands(application_id, guild_id, body)
-        if not guild_ids:
-            await client.http.bulk_upsert_global_commands(application_id, body)
+            try:
+                await client.http.bulk_upsert_guild_commands(application_id, guild_id, body)
+            except (discord.Forbidden, discord.NotFound):
+                log.error("LIMNER_DISCORD_GUILDS names %s, a server that the bot is not in: invite it first", guild_id)
         await self._store.set_note(_COMMANDS_NOTE, wanted)
         log.info("%d commands are registered with Discord", len(payload))
 

@@ -7,7 +7,7 @@ import discord
 # The permissions that the bot asks for, no more: what `limner doctor` puts into the invite link.
 PERMISSIONS = discord.Permissions(
     view_channel=True, send_messages=True, send_messages_in_threads=True, create_public_threads=True,
-    attach_files=True, embed_links=True, read_message_history=True,
+    attach_files=True, read_message_history=True,
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ class Fault(Enum):
 _BY_CODE = {
     10003: Fault.NO_CHANNEL, 10004: Fault.NO_CHANNEL, 50083: Fault.NO_CHANNEL, 160005: Fault.NO_CHANNEL,
     10008: Fault.NO_MESSAGE, 50001: Fault.NO_PERMISSION, 50013: Fault.NO_PERMISSION, 50007: Fault.NO_PERMISSION,
-    200000: Fault.NO_PERMISSION, 240000: Fault.NO_PERMISSION, 20009: Fault.NO_PERMISSION,
+    160002: Fault.NO_PERMISSION, 200000: Fault.NO_PERMISSION, 240000: Fault.NO_PERMISSION, 20009: Fault.NO_PERMISSION,
     10015: Fault.NO_TOKEN, 10062: Fault.NO_TOKEN, 50027: Fault.NO_TOKEN,
     40005: Fault.TOO_LARGE, 50045: Fault.TOO_LARGE, 400001: Fault.TOO_LARGE, 40060: Fault.IS_ANSWERED,
 }  # fmt: skip

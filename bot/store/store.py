@@ -98,6 +98,7 @@ class Store:
             if known := _known(conn, person, wanted, key, now_ms):
                 return known
             _require_room(conn, person, len(wanted), limits)
+            chat.forget_callbacks(conn, now_ms)
             intake = conn.execute(
                 "INSERT INTO intakes (person_id, key, at_ms) VALUES (?, ?, ?)", (person.id, key, now_ms)
             ).lastrowid
