@@ -76,7 +76,7 @@ async def serve(settings: Settings) -> None:
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(engine.close)
         host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
-        _say_where(f"http://{host}:{port}", catalogue)
+        _say_where(f"http://{host}:{port}", catalogue, settings)
         _warn_of_tokens(settings)
         refused: list[CannotStart] = []
         async with asyncio.TaskGroup() as loops:
@@ -181,10 +181,13 @@ def _short(path: str) -> str:
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
-def _say_where(url: str, models: Catalogue) -> None:
+def _say_where(url: str, models: Catalogue, settings: Settings) -> None:
     has_gpu = shutil.which("nvidia-smi") is not None
     has_photographs = any(not model.packaged for model in models.values())
-    _say(f"Limner {VERSION} · {url}", "", *next_steps(url, wants_photographs=has_gpu and not has_photographs), "")
+    steps = next_steps(
+        url, wants_photographs=has_gpu and not has_photographs, is_on_discord=settings.discord_token is not None
+    )
+    _say(f"Limner {VERSION} · {url}", "", *steps, "")
 
 
 def _warn_of_tokens(settings: Settings) -> None:
@@ -192,12 +195,12 @@ def _warn_of_tokens(settings: Settings) -> None:
         log.warning("a token for Slack is set, but this release does not connect to it yet")
 
 
-def next_steps(url: str, *, wants_photographs: bool) -> list[str]:
+def next_steps(url: str, *, wants_photographs: bool, is_on_discord: bool = False) -> list[str]:
     """What a person can do now. A GPU is worth a hint while only the built-in model is there."""
     return [
         f"  Draw      open {url} and type a sentence",
         *(["  Photos    this GPU can draw them: .venv/bin/limner models add sd15"] if wants_photographs else []),
-        "  Discord   docs/discord.md",
+        f"  Discord   {'/imagine, on every server that the bot is on' if is_on_discord else 'docs/discord.md'}",
         "  Slack     docs/slack.md",
         "  Stop      Ctrl-C",
     ]

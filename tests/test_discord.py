@@ -457,6 +457,25 @@ async def test_what_discord_finds_too_large_is_sent_smaller(api, house):
     assert message.attachments
 
 
+async def test_the_message_is_edited_as_well_after_an_hour(api, house):
+    hold = api.hold("PATCH", r"/channels/\d+/messages/\d+")
+    asked = await imagine(api)
+    api.advance(3700)
+    hold.release()
+    await drawn(api, house, asked)
+
+
+async def test_a_button_of_a_deleted_picture_offers_its_recipe(api, house):
+    message = await a_picture(api, house)
+    more = await api.press(api.ada, message, "More…")
+    await api.press(api.ada, more.message, "Delete")
+    await api.until(lambda: not message.attachments)
+    gone = await api.press(api.ada, message, f"v1:vary:{job_id(more.message)}:0", unchecked=True)
+    assert "That image is no longer stored" in gone.message.text
+    await api.press(api.ada, gone.message, "Run again from its recipe")
+    await api.until(lambda: api.channel.last.attachments and api.channel.last is not message)
+
+
 # refusals
 
 

@@ -1,9 +1,11 @@
 """The real bot process on Discord: killed, stopped and started again."""
 
 import asyncio
+import io
 import signal
 
 import pytest
+from PIL import Image
 
 from tests.discord_api import DiscordAPI
 from tests.running import Limner
@@ -67,6 +69,22 @@ async def test_what_was_accepted_is_drawn_after_a_restart(api, limner, with_sign
     assert len(api.channel.messages) == 3
     is_told = any("the bot restarted; your job is kept" in state.text for state in asked[2].message.history)
     assert is_told or with_signal == signal.SIGTERM  # which lets what the engine has end first
+
+
+async def test_the_built_in_model_draws_2048_px_from_slash_to_thread(api, tmp_path):
+    limner = Limner(tmp_path / "data", "torch", LIMNER_DISCORD_TOKEN=api.token, LIMNER_DISCORD_API_URL=api.url)
+    try:
+        await connected(api, limner)
+        asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car on a mountain road --ar 16:9"})
+        await api.until(lambda: asked.message.attachments and "More…" in asked.message.labels, timeout=90)
+        with Image.open(io.BytesIO(asked.message.attachments[0].data)) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (2048, 1152))
+        await api.press(api.bob, asked.message, "Vary")
+        thread = await api.until(lambda: api.channels.get(asked.message.id))
+        await api.until(lambda: thread.messages and thread.last.attachments and "More…" in thread.last.labels, 90)
+        assert "variation of" in thread.last.text
+    finally:
+        await limner.close()
 
 
 async def test_a_revoked_token_ends_the_process_with_78_and_one_sentence(api, limner):

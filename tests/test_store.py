@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import CannotStart, QueueFull, QuotaExceeded, Unavailable
 from bot.jobs import Identity, Image, Lineage, Status
-from bot.store import Limits, Wanted, open_store
+from bot.store import Callback, Limits, Wanted, open_store
 from bot.store.connection import migrate, read_migrations
 from tests.house import NO_LIMITS, PAGE, wanted
 
@@ -137,6 +137,39 @@ async def test_after_a_restart_everything_accepted_waits_in_its_old_order(tmp_pa
     store = await open_store(tmp_path)
     assert [pending.job.id for pending in await store.resume(clock())] == [job.id for job in jobs]
     await store.close()
+
+
+async def accept_unanswered(store, person, draw, clock, seconds):
+    callback = Callback("secret", clock() + seconds * 1000)
+    [job] = await store.submit(
+        person, PAGE, [wanted(draw)], key=f"{seconds}", limits=NO_LIMITS, now_ms=clock(), status=Status.RECEIVED,
+        callback=callback,
+    )  # fmt: skip
+    assert "secret" not in repr(callback)
+    return job
+
+
+async def test_of_a_job_whose_answer_may_not_have_arrived_the_platform_is_asked_while_it_can_be(
+    store, ada, clock, draw
+):
+    late, soon = [await accept_unanswered(store, ada, draw, clock, seconds) for seconds in (900, 60)]
+    clock.pass_seconds(120)
+    assert await store.resume(clock()) == []
+    assert [job.id for job in await store.unanswered("web")] == [late.id]
+    assert (await store.job(soon.id)).status == Status.CANCELLED
+    assert (await store.account(ada, clock())).reserved == 1
+    [queued] = await store.acknowledged([late.id], message_id="42", now_ms=clock())
+    assert (queued.status, queued.place.message_id) == (Status.QUEUED, "42")
+    assert (await store.job_of_message("web", "42")).id == late.id
+
+
+async def test_a_token_is_forgotten_when_it_has_ended(store, ada, clock, draw):
+    job = await accept_unanswered(store, ada, draw, clock, 60)
+    await store.acknowledged([job.id], now_ms=clock())
+    assert await store.token(job.id, clock()) == "secret"
+    clock.pass_seconds(61)
+    assert await store.token(job.id, clock()) is None
+    assert await store._database.read(lambda conn: conn.execute("SELECT count(*) FROM callbacks").fetchone()[0]) == 0
 
 
 ACCEPT_AND_WAIT = """
