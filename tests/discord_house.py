@@ -16,6 +16,14 @@ from bot.studio import Rules, Studio
 from engine.catalogue import read_catalogue
 from engine.client import LocalEngine
 
+ANSWER, UPDATE = 4, 7  # the kinds of first answers that have a text
+MESSAGES = (
+    "/channels/{channel_id}/messages",
+    "/channels/{channel_id}/messages/{message_id}",
+    "/webhooks/{webhook_id}/{webhook_token}",
+    "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
+    "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}",
+)
 STYLES = {"noir": Style(after="film noir")}
 
 
@@ -77,6 +85,7 @@ class DiscordHouse:
         await asyncio.gather(*self.running, return_exceptions=True)
         await self.engine.close()
         await self.store.close()
+        assert_pings_are_forbidden(self.api)
 
     async def job(self, job_id):
         return await self.store.job(job_id)
@@ -88,6 +97,33 @@ class DiscordHouse:
                 while not (job := await self.store.job(job_id)).status.is_over:
                     await anext(changes)
             return job
+
+
+def assert_pings_are_forbidden(api):
+    """Every request that made or changed a message forbade all pings, but that of the one person who waited long."""
+    for request in api.requests:
+        form = written_by(request)
+        if form is None:
+            continue
+        allowed = form.get("allowed_mentions")
+        where = f"{request.method} {request.path}: {form}"
+        assert allowed is not None, where
+        assert not any(allowed.get(key) for key in ("parse", "roles", "replied_user")), where
+        if users := allowed.get("users"):
+            assert form["content"].startswith(f"<@{users[0]}> `"), where
+            assert form["content"].endswith("` is ready"), where
+            assert len(users) == 1, where
+
+
+def written_by(request):
+    """What a request says of a message; None where it neither makes nor changes one, or was spoilt unread."""
+    form = request.form
+    if form is None:
+        return None
+    if request.template.endswith("/callback"):
+        return form.get("data") or {} if form.get("type") in (ANSWER, UPDATE) else None
+    writes = request.method in ("POST", "PATCH") and request.template in MESSAGES
+    return form if writes else None
 
 
 def job_id(message):
