@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,19 @@ OVER = ("delivered", "failed", "cancelled", "undeliverable")
 
 
 class Limner:
-    """One data directory, on which the process is started, stopped and killed."""
+    """One data directory, on which the process is started, stopped and killed.
 
-    def __init__(self, data: Path, engine: str = "torch", **settings: str):
+    `program` is what Python is given to run.
+    """
+
+    def __init__(
+        self, data: Path, engine: str = "torch", *, program: Sequence[str] = ("-m", "bot", "run"), **settings: str
+    ):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.data, self._engine, self._settings = data, engine, settings
+        self.data, self._engine, self._program, self._settings = data, engine, program, settings
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -34,7 +40,7 @@ class Limner:
         } | self._settings  # fmt: skip
         with (self.data.parent / "limner.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", "run", env=environment, stdout=log, stderr=log
+                sys.executable, *self._program, env=environment, stdout=log, stderr=log
             )
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
@@ -43,6 +49,11 @@ class Limner:
                     return
                 except aiohttp.ClientConnectionError:
                     await asyncio.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
 
     async def end(self, with_signal: int = signal.SIGTERM) -> int:
         """The exit code of the process after the signal."""
