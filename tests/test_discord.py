@@ -370,6 +370,15 @@ async def test_a_reply_in_the_thread_changes_the_picture_that_it_answers(api, ho
     assert (await house.job(job_id(rain[0]))).lineage.job_id == job_id(first)
 
 
+async def test_a_mention_cannot_ask_for_a_private_picture(api, house):
+    message = await a_picture(api, house, "a red car")
+    await api.press(api.ada, message, "Re-roll")
+    child = await child_in(api, house, message)
+    await api.say(api.bob, child.channel, f"{api.bot.mention} at night --private")
+    await api.until(lambda: "A private picture needs `/imagine`" in child.channel.last.text)
+    assert await house.store.unfinished() == []
+
+
 @pytest.mark.parametrize("refusal", [("no permission", 403, 50013), ("too many", 400, 160006)])
 async def test_where_no_thread_can_be_opened_the_parent_is_answered(api, house, refusal):
     _, status, code = refusal

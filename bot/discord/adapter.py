@@ -35,7 +35,7 @@ class DiscordAdapter:
     def __init__(self, client: discord.Client, store: Store, *, now_ms: Callable[[], int]):
         self._client, self._store, self._now_ms = client, store, now_ms
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._threads: dict[str, str | None] = {}  # by message: the thread on it, None where there can be none
+        self._with_threads: set[str] = set()  # messages that a thread was opened on: it has their id
 
     async def show(self, job: Job, live: Live | None) -> None:
         """Edit the job's message; where it has none yet, or lost it, make one."""
@@ -81,9 +81,10 @@ class DiscordAdapter:
         place = root.place
         if place.thread_id or not place.message_id or root.is_private or place.workspace_id.startswith("dm:"):
             return place.thread_id
-        if place.message_id not in self._threads:
-            self._threads[place.message_id] = await self._open_thread(root)
-        return self._threads[place.message_id]
+        if place.message_id in self._with_threads or await self._open_thread(root):
+            self._with_threads.add(place.message_id)
+            return place.message_id
+        return None
 
     async def by_token(self, token: str) -> discord.Webhook:
         """What edits the answer to an interaction while its token lasts."""
@@ -182,7 +183,7 @@ class DiscordAdapter:
             return None
         return _answering(parent.place)
 
-    async def _open_thread(self, root: Job) -> str | None:
+    async def _open_thread(self, root: Job) -> bool:
         message_id = root.place.message_id
         assert message_id
         name = f"{clip(' '.join(wording.title(root).split()), 80)} · {root.id}"
@@ -192,12 +193,12 @@ class DiscordAdapter:
             )
         except discord.HTTPException as error:
             if error.code == 160004:  # there is one already: its id is the message's
-                return message_id
+                return True
             if fault(error) == Fault.PASSING and error.status >= 500:
                 raise
             log.info("job %s: no thread can be opened on it (%s)", root.id, error.code)
-            return None
-        return message_id
+            return False
+        return True
 
     async def _ping(self, job: Job) -> None:
         """A short reply, since an edit pings nobody; only when the wait was long."""

@@ -5,10 +5,10 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import discord
@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 
 TOKEN_MS = 14 * 60_000  # Discord's 15 minutes, less the way there
 MAX_OFFERS = 1000
-_LOOK_UPS, _LOOK_UP_SECONDS = 3, 0.5
+_LOOK_UPS, _LONGEST_LOOK_UP_SECONDS = 34, 30.0  # together about as long as a token lasts
+_UNREACHED = (discord.HTTPException, aiohttp.ClientError, TimeoutError, OSError)
 _NEEDED = {"view_channel": "View Channel", "send_messages": "Send Messages", "attach_files": "Attach Files"}
 
 
@@ -219,6 +220,11 @@ class Desk:
             said = messages.sentence(wording.refusal(error, moment))
             await message.reply(said, allowed_mentions=NO_ONE, mention_author=False, delete_after=30)
             return
+        if jobs[0].is_private:  # nothing can be shown to one person alone but the answer to an interaction
+            await self._studio.withdrawn(jobs)
+            text = "A private picture needs `/imagine` or a button. Nothing was charged."
+            await message.reply(text, allowed_mentions=NO_ONE, mention_author=False, delete_after=30)
+            return
         await self._post(jobs)
 
     async def recover(self) -> None:
@@ -229,7 +235,8 @@ class Desk:
             if message_id is None:
                 await self._studio.withdrawn([job])
             elif await self._store.job_of_message("discord", message_id):  # a button, on the message of another job
-                await self._post([job])
+                with suppress(NoPermission):
+                    await self._post([job])
             else:
                 await self._studio.acknowledged([job], message_id=message_id)
 
@@ -261,7 +268,7 @@ class Desk:
                 content, ephemeral=job.is_private, suppress_embeds=True, **shown
             )
             return str(sent.message_id)
-        except (discord.HTTPException, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _UNREACHED as error:
             if fault(error) == Fault.NO_TOKEN:
                 log.info("interaction %s ended before it was answered", interaction.id)
                 return None
@@ -269,15 +276,15 @@ class Desk:
             return await self._answered_in(interaction.token)
 
     async def _answered_in(self, token: str) -> str | None:
-        """The message that answered an interaction, asked of Discord; None if there is none."""
-        webhook = await self._adapter.by_token(token)
+        """The message that answered an interaction, asked of Discord until it says; None if there is none."""
+        webhook, original = await self._adapter.by_token(token), cast(int, "@original")
         for attempt in range(_LOOK_UPS):
             try:
-                return str((await webhook.fetch_message("@original")).id)  # type: ignore[arg-type]  # its name
-            except (discord.HTTPException, aiohttp.ClientError, TimeoutError, OSError) as error:
+                return str((await webhook.fetch_message(original)).id)
+            except _UNREACHED as error:
                 if fault(error) != Fault.PASSING:
                     return None
-                await asyncio.sleep(_LOOK_UP_SECONDS * 2**attempt)
+                await asyncio.sleep(min(_LONGEST_LOOK_UP_SECONDS, 0.5 * 2**attempt))
         return None
 
     async def _child(
@@ -315,7 +322,7 @@ class Desk:
             except Undeliverable:
                 await self._studio.withdrawn([job])
                 raise NoPermission("the bot", "Send Messages") from None
-            except (discord.HTTPException, aiohttp.ClientError, TimeoutError, OSError) as error:
+            except _UNREACHED as error:
                 log.warning("job %s: its message comes later: %r", job.id, error)
             await self._studio.acknowledged([job])
 
@@ -528,5 +535,5 @@ async def _tell(interaction: discord.Interaction, text: str, view: discord.ui.Vi
             await interaction.edit_original_response(content=text, **shown)
         else:
             await interaction.followup.send(text, ephemeral=True, **shown)
-    except (discord.HTTPException, aiohttp.ClientError, TimeoutError, OSError) as error:
+    except _UNREACHED as error:
         log.info("interaction %s could not be answered: %r", interaction.id, error)

@@ -5,16 +5,18 @@ import fcntl
 import os
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 
 from bot.errors import CannotStart, Unavailable
 
 Result = TypeVar("Result")
+_Waiting = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 
 _PRAGMAS = """
     PRAGMA journal_mode = WAL;
@@ -43,12 +45,45 @@ class Database(aiosqlite.Connection):
     statements would land in the transaction.
     """
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection], iter_chunk_size: int):
+        super().__init__(connector, iter_chunk_size)
+        self._waiting: deque[_Waiting] = deque()
+        self._is_called = False
+        self._calls: set[asyncio.Task[None]] = set()
+
     async def run(self, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
         """Run `transaction` between BEGIN IMMEDIATE and COMMIT; if it raises, nothing was written.
 
-        It ends even if the caller is cancelled. Raises Unavailable when the disk or a lock forbids it.
+        Those that wait while the disk syncs are committed together: where two hundred people come at once, the syncs
+        are what takes the time. It ends even if the caller is cancelled. Raises Unavailable when the disk or a lock
+        forbids it.
         """
-        return await asyncio.shield(self._execute(_whole, self._conn, "IMMEDIATE", transaction))  # type: ignore[no-untyped-call]
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((transaction, answer))
+        if not self._is_called:
+            self._is_called = True
+            call = asyncio.create_task(self._commit_waiting())
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        return cast(Result, await asyncio.shield(answer))
+
+    async def _commit_waiting(self) -> None:
+        taken: list[_Waiting] = []
+        try:
+            outcomes = await self._execute(self._take_all, taken)  # type: ignore[no-untyped-call]
+        except Exception as error:  # of the whole: none of them was written
+            outcomes = [error] * len(taken)
+        for (_, answer), outcome in zip(taken, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+    def _take_all(self, taken: list["_Waiting"]) -> list[object]:
+        self._is_called = False  # before the last look: who comes after it calls again
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        return _together(self._conn, [transaction for transaction, _ in taken])
 
     async def read(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
         """The same for what only reads: it needs no lock, and works on a full disk."""
@@ -68,6 +103,37 @@ def _whole(conn: sqlite3.Connection, kind: str, transaction: Callable[[sqlite3.C
     finally:
         if conn.in_transaction:  # SQLite has already rolled back by itself when the disk is full
             conn.execute("ROLLBACK")
+
+
+def _together(conn: sqlite3.Connection, transactions: list[Callable[[sqlite3.Connection], object]]) -> list[object]:
+    """What each returned or raised, in one transaction; what one that raised had written is taken back alone."""
+
+    def each(conn: sqlite3.Connection) -> list[object]:
+        return [_inside(conn, transaction) for transaction in transactions]
+
+    return _whole(conn, "IMMEDIATE", each)
+
+
+def _inside(conn: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], object]) -> object:
+    conn.execute("SAVEPOINT one")
+    try:
+        return transaction(conn)
+    except Exception as error:
+        if not conn.in_transaction:  # on a full disk SQLite takes back everything
+            raise
+        conn.execute("ROLLBACK TO one")
+        return _as_refusal(error)
+    finally:
+        if conn.in_transaction:
+            conn.execute("RELEASE one")
+
+
+def _as_refusal(error: Exception) -> Exception:
+    if isinstance(error, sqlite3.Error) and (reason := _reason(error)):
+        refusal = Unavailable(reason)
+        refusal.__cause__ = error
+        return refusal
+    return error
 
 
 def _reason(error: sqlite3.Error) -> str | None:
