@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 import discord
@@ -181,7 +181,7 @@ class DiscordAdapter:
         parent = await self._store.job(job.lineage.job_id) if job.lineage else None
         if parent is None or not parent.place.message_id or parent.place.channel_id != job.place.channel_id:
             return None
-        return _answering(parent.place)
+        return answering(_channel(parent.place), parent.place.message_id)
 
     async def _open_thread(self, root: Job) -> bool:
         message_id = root.place.message_id
@@ -210,7 +210,7 @@ class DiscordAdapter:
             await self._client.get_partial_messageable(int(_channel(place))).send(
                 f"<@{user_id}> `{job.id}` is ready",
                 nonce=nonce(f"{job.id}:ping"),
-                reference=_answering(place),
+                reference=answering(_channel(place), place.message_id),
                 allowed_mentions=discord.AllowedMentions(
                     everyone=False, roles=False, users=[SimpleNamespace(id=user_id)], replied_user=False
                 ),
@@ -240,11 +240,11 @@ def _unposted(job: Job) -> Job:
     return replace(job, place=replace(job.place, message_id=None))
 
 
-def _answering(place: Place) -> discord.MessageReference:
+def answering(channel_id: Any, message_id: Any) -> discord.MessageReference:
     """discord.py passes ids on as they are, and Discord's own description wants strings."""
-    message_id: Any = place.message_id
-    channel_id: Any = _channel(place)
-    return discord.MessageReference(message_id=message_id, channel_id=channel_id, fail_if_not_exists=False)
+    return discord.MessageReference(
+        message_id=cast(int, str(message_id)), channel_id=cast(int, str(channel_id)), fail_if_not_exists=False
+    )
 
 
 def _channel(place: Place) -> str:

@@ -18,7 +18,7 @@ from bot.adapter import Undeliverable
 from bot.buttons import image_draw, stored_image
 from bot.commands import Ask
 from bot.discord import attachments, messages
-from bot.discord.adapter import NO_ONE, DiscordAdapter
+from bot.discord.adapter import NO_ONE, DiscordAdapter, answering
 from bot.discord.faults import Fault, fault
 from bot.discord.messages import CustomId, moment, read_custom_id
 from bot.errors import Gone, NoPermission, Refused, Unconfirmed, Unknown
@@ -217,13 +217,11 @@ class Desk:
                 person, place, "remix", job.id, 0, key=key, text=text, is_acknowledged=False, is_confirmed=False
             )
         except Refused as error:
-            said = messages.sentence(wording.refusal(error, moment))
-            await message.reply(said, allowed_mentions=NO_ONE, mention_author=False, delete_after=30)
+            await _reply(message, messages.sentence(wording.refusal(error, moment)))
             return
         if jobs[0].is_private:  # nothing can be shown to one person alone but the answer to an interaction
             await self._studio.withdrawn(jobs)
-            text = "A private picture needs `/imagine` or a button. Nothing was charged."
-            await message.reply(text, allowed_mentions=NO_ONE, mention_author=False, delete_after=30)
+            await _reply(message, "A private picture needs `/imagine` or a button. Nothing was charged.")
             return
         await self._post(jobs)
 
@@ -520,6 +518,12 @@ def _without_mentions(message: discord.Message) -> str:
     for user in message.mentions:
         words = words.replace(f"<@{user.id}>", " ").replace(f"<@!{user.id}>", " ")
     return " ".join(words.split())
+
+
+async def _reply(message: discord.Message, text: str) -> None:
+    """To a message nothing can be answered in private, so it does not stay."""
+    reference = answering(message.channel.id, message.id)
+    await message.channel.send(text, reference=reference, allowed_mentions=NO_ONE, delete_after=30)
 
 
 async def _tell(interaction: discord.Interaction, text: str, view: discord.ui.View | None = None) -> None:
