@@ -233,6 +233,38 @@ async def test_a_transaction_ends_even_if_its_caller_is_cancelled(store, ada, cl
     assert len(await store.history(ada, 10)) == 1
 
 
+async def test_of_those_that_are_committed_together_one_that_fails_takes_back_only_its_own(store, ada, clock, draw):
+    syncs = []
+    store._database._conn.set_trace_callback(lambda said: syncs.append(said) if said == "COMMIT" else None)
+    limits = Limits(allowance=3, own_waiting=None, waiting=10)
+    asked = [wanted(draw, units=units) for units in (1, 5, 2)]
+    commands = [submit(store, ada, each, clock=clock, key=str(i), limits=limits) for i, each in enumerate(asked)]
+    first, refused, second = await asyncio.gather(*commands, return_exceptions=True)
+    assert syncs == ["COMMIT"]
+    assert isinstance(refused, QuotaExceeded)
+    assert [job.id for job in await store.unfinished()] == [first[0].id, second[0].id]
+    assert (await store.account(ada, clock())).reserved == 3
+    assert await store.ledger_problems() == []
+
+
+async def test_where_the_common_commit_fails_all_are_refused(store, ada, clock, draw):
+    full = lambda conn: conn.execute("PRAGMA max_page_count = 1").fetchone()  # noqa: E731
+    await store._database.run(full)
+    large = [wanted(draw, prompt=letter * 100_000) for letter in "abc"]
+    commands = [submit(store, ada, each, clock=clock, key=each.request.prompt[0]) for each in large]
+    ends = await asyncio.gather(*commands, return_exceptions=True)
+    assert [type(end) for end in ends] == [Unavailable] * 3
+    assert await store.unfinished() == []
+
+
+async def test_after_the_end_nobody_waits_for_a_commit(tmp_path):
+    store = await open_store(tmp_path / "data")
+    await store.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="closed"):
+            await store._database.run(lambda conn: None)
+
+
 async def test_a_full_disk_refuses_with_the_reason_and_recovers_by_itself(store, ada, clock, draw):
     pages = lambda conn, limit: conn.execute(f"PRAGMA max_page_count = {limit}").fetchone()  # noqa: E731
     await store._database.run(lambda conn: pages(conn, 1))

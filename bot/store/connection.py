@@ -72,6 +72,9 @@ class Database(aiosqlite.Connection):
         try:
             outcomes = await self._execute(self._take_all, taken)  # type: ignore[no-untyped-call]
         except Exception as error:  # of the whole: none of them was written
+            if not taken:  # the database is closed: nothing will come for them any more
+                self._is_called = False
+                taken, self._waiting = list(self._waiting), deque()
             outcomes = [error] * len(taken)
         for (_, answer), outcome in zip(taken, outcomes, strict=True):
             if isinstance(outcome, Exception):
