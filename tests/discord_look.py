@@ -210,7 +210,6 @@ async def main(file: Path) -> None:
                 content = await play(api)
             finally:
                 await limner.close()
-
     await photograph(content, file)
 
 
