@@ -108,6 +108,12 @@ class NoPermission(Refused):
         self.who, self.permission = who, permission
 
 
+class AgeRestricted(Refused):
+    """What it asks for is drawn only where the platform keeps minors out."""
+
+    code = "nsfw"
+
+
 class Unknown(Refused):
     """No such job, image or command, or one of another place: the two are answered alike."""
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bot import buttons, prompt, quota
+from bot.decency import is_explicit
 from bot.dispatch import Dispatch
-from bot.errors import Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unconfirmed, Unknown
+from bot.errors import AgeRestricted, Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unconfirmed, Unknown
 from bot.feed import Feed
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
 from bot.prompt import Style
@@ -69,14 +70,15 @@ class Studio:
         options: Mapping[str, object] = _NO_OPTIONS,
         is_acknowledged: bool = True,
         is_confirmed: bool = True,
+        allows_explicit: bool = True,
         callback: Callback | None = None,
     ) -> list[Job]:
         """Accept what `text` asks for, all of it or nothing. `key` names this delivery: again, it is the same jobs.
 
         Where this call's return is not yet the platform's answer, `is_acknowledged` is False and
         the jobs wait for `acknowledged`; with `callback` the platform can be asked about it after a restart.
-        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable, and Unconfirmed where the price
-        of several jobs was not yet agreed to.
+        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable; AgeRestricted, where the place is not; and
+        Unconfirmed where the price of several jobs was not yet agreed to.
         """
         rules = self._rules
         parsed = prompt.parse(
@@ -88,8 +90,7 @@ class Studio:
             styles=rules.styles,
         )
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        if len(wanted) > 1 and not is_confirmed:
-            raise Unconfirmed(jobs=len(wanted), units=sum(each.units for each in wanted))
+        _require_fit(wanted, is_confirmed=is_confirmed, allows_explicit=allows_explicit)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     async def press(
@@ -104,6 +105,7 @@ class Studio:
         text: str = "",
         is_acknowledged: bool = True,
         is_confirmed: bool = True,
+        allows_explicit: bool = True,
         callback: Callback | None = None,
     ) -> list[Job]:
         """Press a button of `buttons.VERBS`: anyone may on a public image, and the presser pays.
@@ -119,8 +121,7 @@ class Studio:
             _require_source(request)
         lineage = Lineage(job.id, index, verb)
         wanted = [Wanted(each, self._price(each), lineage, pressed.is_private) for each in pressed.requests]
-        if len(wanted) > 1 and not is_confirmed:
-            raise Unconfirmed(jobs=len(wanted), units=sum(each.units for each in wanted))
+        _require_fit(wanted, is_confirmed=is_confirmed, allows_explicit=allows_explicit)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:
@@ -281,6 +282,14 @@ def _may_see(person: Person, place: Place | None, job: Job) -> bool:
 
 def _is_same_workspace(place: Place | None, job: Job) -> bool:
     return place is not None and place.workspace == job.place.workspace
+
+
+def _require_fit(wanted: Sequence[Wanted], *, is_confirmed: bool, allows_explicit: bool) -> None:
+    prompts = (each.request.prompt if isinstance(each.request, Draw) else each.request.of.prompt for each in wanted)
+    if not allows_explicit and any(is_explicit(prompt) for prompt in prompts):
+        raise AgeRestricted
+    if len(wanted) > 1 and not is_confirmed:
+        raise Unconfirmed(jobs=len(wanted), units=sum(each.units for each in wanted))
 
 
 def _require_source(request: Request) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.errors import (
+    AgeRestricted,
     BadImage,
     BadOption,
     BadPrompt,
@@ -103,6 +104,8 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             return Sentence(heading, "Nothing is drawn or charged yet.", (Action("Draw them", verb="confirm"),))
         case NotAllowed():
             return Sentence(f"Only its owner or a moderator can {error.action} this")
+        case AgeRestricted():
+            return Sentence("That is drawn in age-restricted channels only", "Nothing was charged.")
         case NoPermission(who="you"):
             return Sentence("You can't do that here", f"It needs *{error.permission}*.")
         case NoPermission():

@@ -508,6 +508,17 @@ async def test_bad_input_gets_one_private_sentence_and_costs_nothing(api, house,
     assert await house.store.unfinished() == []
 
 
+async def test_what_is_explicit_is_drawn_in_age_restricted_channels_only(api, house):
+    refused = await imagine(api, "a naked man on a beach")
+    assert refused.message.is_ephemeral
+    assert "age-restricted channels only" in refused.message.text
+    message = await drawn(api, house, await imagine(api, "a naked man on a beach", channel=api.nsfw_channel))
+    await api.press(api.ada, message, "Re-roll")
+    await child_in(api, house, message)
+    dm = await imagine(api, "a naked man on a beach", channel=api.dm(api.ada))
+    assert "age-restricted channels only" in dm.message.text
+
+
 async def test_a_refused_prompt_can_be_corrected_in_a_form(api, house):
     refused = await imagine(api, "a car --stlye noir")
     opened = await api.press(api.ada, refused.message, "Edit")

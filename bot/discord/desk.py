@@ -88,6 +88,7 @@ class Desk:
                 options=options,
                 is_acknowledged=False,
                 is_confirmed=is_confirmed,
+                allows_explicit=_is_age_restricted(interaction.channel),
                 callback=_callback(interaction),
             )
             await self._answer(interaction, jobs)
@@ -214,8 +215,9 @@ class Desk:
         try:
             person, key = await self.person(message.author), f"discord:{message.id}"
             jobs = await self._studio.press(
-                person, place, "remix", job.id, 0, key=key, text=text, is_acknowledged=False, is_confirmed=False
-            )
+                person, place, "remix", job.id, 0, key=key, text=text, is_acknowledged=False, is_confirmed=False,
+                allows_explicit=_is_age_restricted(message.channel),
+            )  # fmt: skip
         except Refused as error:
             await _reply(message, messages.sentence(wording.refusal(error, moment)))
             return
@@ -307,7 +309,8 @@ class Desk:
         key, callback = f"discord:{interaction.id}", _callback(interaction)
         return await self._studio.press(
             person, place, verb, job_id, index,
-            key=key, text=text, is_acknowledged=False, is_confirmed=is_confirmed, callback=callback,
+            key=key, text=text, is_acknowledged=False, is_confirmed=is_confirmed,
+            allows_explicit=_is_age_restricted(interaction.channel), callback=callback,
         )  # fmt: skip
 
     async def _post(self, jobs: list[Job]) -> None:
@@ -481,6 +484,13 @@ def place_of(interaction: discord.Interaction) -> Place:
     if isinstance(channel, discord.Thread):
         return Place("discord", workspace_id, str(channel.parent_id), str(channel.id))
     return Place("discord", workspace_id, str(interaction.channel_id))
+
+
+def _is_age_restricted(channel: object) -> bool:
+    """A thread is what its channel is."""
+    if isinstance(channel, discord.Thread):
+        return channel.is_nsfw()
+    return bool(getattr(channel, "nsfw", False))
 
 
 def _require_permissions(interaction: discord.Interaction) -> None:
