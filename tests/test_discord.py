@@ -265,6 +265,16 @@ async def test_a_button_of_another_server_is_answered_like_an_unknown_one(api, h
     assert "There is no `zzzz` here" in texts[0]
 
 
+async def test_a_job_of_a_channel_that_one_cannot_see_is_unknown(api, house):
+    message = await a_picture(api, house)
+    elsewhere = api.add_channel("elsewhere", guild=api.guild)
+    seen = await api.slash(api.bob, elsewhere, "limner show", {"job": job_id(message)})
+    await api.until(lambda: seen.message.attachments)
+    api.forbid(api.channel, api.bob, Permission.VIEW_CHANNEL)
+    unseen = await api.slash(api.bob, elsewhere, "limner show", {"job": job_id(message)})
+    assert f"There is no `{job_id(message)}` here" in unseen.message.text
+
+
 @pytest.mark.parametrize("custom_id", ["v1:reroll:zzzz:0", "v9:new:thing", "v1:explode:k7q2:0", "v1:reroll:zzzz:99"])
 async def test_a_made_up_button_gets_one_private_sentence(api, house, custom_id):
     message = await a_picture(api, house)

@@ -97,6 +97,8 @@ class Desk:
         """`/limner …`: an answer only for the asker, or jobs that are drawn where it was asked."""
         async with self._answering(interaction):
             person, place = await self.person(interaction.user), place_of(interaction)
+            if ask.args:
+                await self._require_sight(interaction, person, ask.args[0])
             if ask.verb == "reroll":
                 _require_permissions(interaction)
                 job_id, seed = ask.args[0], ask.args[1:]
@@ -135,6 +137,7 @@ class Desk:
                 return await self._take_offer(interaction, asked)
             person, place = await self.person(interaction.user), place_of(interaction)
             job_id, index = asked.job_id, asked.index
+            await self._require_sight(interaction, person, job_id)
             match asked.verb:
                 case "remix":
                     job = await self._studio.job(person, job_id, place)
@@ -335,6 +338,16 @@ class Desk:
         if thread_id := await self._adapter.thread_for(root):
             await self._store.moved(job.id, thread_id=thread_id)
         return await self._store.job(job.id) or job
+
+    async def _require_sight(self, interaction: discord.Interaction, person: Person, job_id: str) -> None:
+        """A job of a channel that the person cannot see is unknown to them: ids are short, and can be guessed."""
+        job = await self._store.job(job_id)
+        if job is None or job.person_id == person.id or interaction.guild is None:
+            return
+        channel = interaction.guild.get_channel(int(job.place.channel_id))
+        sees = channel and channel.permissions_for(cast(discord.Member, interaction.user)).view_channel
+        if not sees:
+            raise Unknown(job_id)
 
     async def _take_offer(self, interaction: discord.Interaction, asked: CustomId) -> None:
         offer = self._offers.get(asked.job_id)
