@@ -1,6 +1,6 @@
 """What people read when they ask: info, quota, queue, history, models, help. Plain text, a fact a line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 
 from bot.commands import ASKS
@@ -11,6 +11,8 @@ from bot.views import Info, QueueView, QuotaView
 from bot.wording import LINEAGE, drawn, status_line, title
 from engine.builtin.words import unknown_words
 from engine.catalogue import Catalogue
+
+Quote = Callable[[str], str]  # how a platform shows a person's text as it stands
 
 FLAG_HELP: Mapping[str, str] = {
     "--ar W:H": "shape, from 1:3 to 3:1",
@@ -75,16 +77,16 @@ def quota(view: QuotaView, when: When) -> str:
     return "\n".join([" · ".join(facts), *charges, *grants])
 
 
-def queue(view: QueueView, when: When) -> str:
-    own = [f"`{job.id}` {clip(title(job), 60)} — {status_line(job, live, when)}" for job, live in view.own]
+def queue(view: QueueView, when: When, quote: Quote = str) -> str:
+    own = [f"`{job.id}` {quote(clip(title(job), 60))} — {status_line(job, live, when)}" for job, live in view.own]
     others = f"{counted(view.others, 'job')} of other people" if view.others else ""
     work = f"about {duration(view.wait_seconds)} of work" if view.wait_seconds else ""
     rest = " · ".join(part for part in (others, work) if part)
     return "\n".join([*own, *([rest] if rest else [])]) or "Nothing waits."
 
 
-def history(jobs: list[Job], when: When) -> str:
-    lines = [f"`{job.id}` {clip(title(job), 60)} — {job.status}, {when(job.created_ms)}" for job in jobs]
+def history(jobs: list[Job], when: When, quote: Quote = str) -> str:
+    lines = [f"`{job.id}` {quote(clip(title(job), 60))} — {job.status}, {when(job.created_ms)}" for job in jobs]
     return "\n".join(lines) or "No pictures yet. Type `/imagine a red car on a mountain road`."
 
 

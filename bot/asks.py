@@ -11,7 +11,15 @@ HISTORY = 10  # jobs
 
 
 async def answer(
-    studio: Studio, person: Person, place: Place, ask: Ask, *, key: str, when: When, models: Catalogue
+    studio: Studio,
+    person: Person,
+    place: Place,
+    ask: Ask,
+    *,
+    key: str,
+    when: When,
+    models: Catalogue,
+    quote: answers.Quote = str,
 ) -> str | list[Job]:
     """What is read, or the jobs that it is about; `reroll` makes new ones. Raises Refused."""
     match ask.verb, ask.args:
@@ -28,9 +36,9 @@ async def answer(
         case "quota", _:
             return answers.quota(await studio.quota(person), when)
         case "queue" | "cancel", _:
-            return answers.queue(await studio.queue(person), when)
+            return answers.queue(await studio.queue(person), when, quote)
         case "history", _:
-            return answers.history(await studio.history(person, HISTORY), when)
+            return answers.history(await studio.history(person, HISTORY), when, quote)
         case "models", _:
             return answers.models(models)
     return answers.help_text()

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from PIL import Image
@@ -527,6 +527,21 @@ async def test_what_is_explicit_is_drawn_in_age_restricted_channels_only(api, ho
     await child_in(api, house, message)
     dm = await imagine(api, "a naked man on a beach", channel=api.dm(api.ada))
     assert "age-restricted channels only" in dm.message.text
+
+
+async def test_a_prompt_of_many_unknown_words_is_answered_all_the_same(api, house):
+    asked = await imagine(api, " ".join("q" + a + b for a, b in product("bcdfghjklmnpqrstvwxz", repeat=2))[:1490])
+    assert "The built-in model does not know: qbb" in asked.message.text
+    await drawn(api, house, asked)
+
+
+async def test_no_prompt_of_ones_own_formats_an_answer(api, house):
+    message = await a_picture(api, house, "a car ` <@1> https://x.example **b**")
+    listed = await api.slash(api.ada, api.channel, "limner history")
+    info = await api.menu(api.ada, "Image info", message)
+    for text in (listed.message.text, info.message.text):
+        assert "<@1>" not in text.replace("`/imagine a car ' <@1>", "")
+        assert text.count("`") % 2 == text.count("\\`") % 2
 
 
 async def test_a_refused_prompt_can_be_corrected_in_a_form(api, house):

@@ -29,7 +29,6 @@ PERSON = "<@424242424242424242>"
 HERE = {"models": read_catalogue(), "default_model": "builtin", "new_seed": lambda: 4182}
 JOB = Job("k7q2", 1, Place("discord", "1", "2"), a_draw(), Status.QUEUED, units=2, attempts=0, created_ms=10**12)
 IMAGES = tuple(Image(index, 7 + index, "done", "/nowhere", "", 2048, 2048) for index in range(4))
-OPEN = pytest.mark.xfail(reason="plain() leaves links that follow a letter, and what stands in [a](b)", strict=True)
 LIVE = Live("drawing", percent=40, done_at_ms=1_800_000_000_000)
 
 # what Discord makes of a message, from what its client shows and its documentation says
@@ -197,12 +196,10 @@ def test_nothing_that_can_be_typed_pings_anybody(text):
     assert pings(messages.plain(text)) == []
 
 
-@OPEN
 def test_no_prompt_links_or_formats():
     each_of(PROMPTS // 4, check_links_and_marks)
 
 
-@OPEN
 @settings(deadline=None)
 @given(ANYTHING)
 def test_what_was_typed_is_what_is_read(text):

@@ -105,8 +105,9 @@ class Desk:
                 jobs = await self._press(interaction, person, place, *_as_press(job_id, seed))
                 return await self._answer(interaction, jobs)
             answered = await asks.answer(
-                self._studio, person, place, ask, key=f"discord:{interaction.id}", when=moment, models=self._models
-            )
+                self._studio, person, place, ask,
+                key=f"discord:{interaction.id}", when=moment, models=self._models, quote=messages.plain,
+            )  # fmt: skip
             if isinstance(answered, str):
                 return await _tell(interaction, clip(answered, messages.MAX_CONTENT))
             await self._show(interaction, answered[0])
@@ -252,9 +253,9 @@ class Desk:
         first, *others = jobs
         if first.place.message_id:  # Discord delivered this interaction twice
             return
-        content = messages.content(first, None, interaction.user.mention)
-        unknown = answers.unknown_line(first, self._models)
-        message_id = await self._echo(interaction, first, f"{content}\n-# {unknown}" if unknown else content)
+        unknown = messages.plain(answers.unknown_line(first, self._models))
+        content = messages.content(first, None, interaction.user.mention, remark=unknown)
+        message_id = await self._echo(interaction, first, content)
         if message_id is None:
             await self._studio.withdrawn(jobs)
             return
@@ -372,8 +373,7 @@ class Desk:
         self, interaction: discord.Interaction, person: Person, place: Place, job_id: str, index: int
     ) -> None:
         facts = answers.info(await self._studio.info(person, job_id, index, place), moment)
-        lines = (f"**{label}** {value if value.startswith('`') else messages.plain(value)}" for label, value in facts)
-        await _tell(interaction, clip("\n".join(lines), messages.MAX_CONTENT))
+        await _tell(interaction, messages.facts(facts))
 
     async def _show(self, interaction: discord.Interaction, job: Job) -> None:
         """A job once more, only for the asker; one that waited for being asked is delivered by that."""

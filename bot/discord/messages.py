@@ -1,6 +1,7 @@
 """A job as a Discord message: its text and its buttons."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import discord
@@ -11,12 +12,14 @@ from bot.jobs import Job, Status
 from bot.phrases import clip
 
 MAX_CONTENT = 2000  # characters
+MAX_LINE = 400  # of what stands under the first line
 MAX_ALT_TEXT = 1024
 MAX_LABEL = 80
 MORE = ("info", "vary_slightly", "four_more", "how", "original", "delete")
 STYLES = {"cancel": discord.ButtonStyle.danger, "delete": discord.ButtonStyle.danger}
-_NO_LINK = re.compile(r"(?i)\b(https?|discord)(:)(?=//)")
-_MENTION = re.compile(r"<(?=[@#:/a-z])")
+_LINK = re.compile(r":(?=//)")
+_MENTION = re.compile(r"<(?=\S)")
+_MARK = re.compile(r"[\\*_~|`\[\]]|^[>#-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,8 @@ def more(job: Job, index: int) -> discord.ui.View:
 def plain(text: str) -> str:
     """Text of a person's as it stands: no mention, link or formatting comes of it."""
     one_line = " ".join(text.split())
-    unlinked = _NO_LINK.sub("\\1\u200b\\2", _MENTION.sub("<\u200b", one_line))
-    return discord.utils.escape_mentions(discord.utils.escape_markdown(unlinked, ignore_links=False))
+    unlinked = _LINK.sub("\u200b:", _MENTION.sub("<\u200b", one_line))
+    return discord.utils.escape_mentions(_MARK.sub(r"\\\g<0>", unlinked))
 
 
 def content(job: Job, live: Live | None, mention: str, *, lineage: str = "", remark: str = "") -> str:
@@ -102,8 +105,17 @@ def content(job: Job, live: Live | None, mention: str, *, lineage: str = "", rem
     status = wording.status_line(job, live, moment)
     if job.status == Status.RENDERED and live is None:
         status = wording.done_line(job)
-    ends = f" — {mention} · {status}" + "".join(f"\n-# {line}" for line in (lineage, remark) if line)
+    ends = f" — {mention} · {status}" + "".join(f"\n-# {clip(line, MAX_LINE)}" for line in (lineage, remark) if line)
     return f"**{clip(plain(wording.title(job)), MAX_CONTENT - len(ends) - 4)}**{ends}"
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Labels and values, a line each; what is to be copied stands in a code span that no prompt can end."""
+    shown = []
+    for label, value in rows:
+        code = clip(value.strip("`").replace("`", "'"), 900)
+        shown.append(f"**{label}** " + (f"`{code}`" if value.startswith("`") else clip(plain(value), 700)))
+    return clip("\n".join(shown), MAX_CONTENT)
 
 
 def sentence(it: wording.Sentence) -> str:
