@@ -150,7 +150,8 @@ def is_done(message: Message | None) -> bool:
 
 async def play(api: DiscordAPI) -> str:
     """Two people, some pictures and a slip of the pen: the page of what they saw."""
-    car = await imagine(api, api.ada, prompt="a red car on a mountain road at sunset", seed=4182)
+    # as many steps as there may be: on an idle machine a picture is done before its first preview is due
+    car = await imagine(api, api.ada, prompt="a red car on a mountain road at sunset", seed=4182, steps=60, count=1)
     await api.press(api.bob, car.message, "Re-roll")
     thread = await api.until(lambda: api.channels.get(car.message.id), PATIENCE_SECONDS)
     await api.until(lambda: any(map(is_done, thread.messages)), PATIENCE_SECONDS)
