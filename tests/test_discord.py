@@ -626,6 +626,13 @@ async def test_a_refusal_after_a_promise_to_everyone_is_private_all_the_same(api
     assert "Did you mean `--style`" in told.text
 
 
+async def test_a_start_in_an_outage_is_tried_again(api, tmp_path):
+    fault = api.fail("GET", r"/users/@me", drop=True, times=1)
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        assert fault.hits == 1
+        await a_picture(api, house)
+
+
 async def test_a_wrong_token_stops_the_bot_with_one_sentence(api, tmp_path):
     house = await DiscordHouse(api, tmp_path / "data", token="not-a-token").open(until_connected=False)
     with pytest.raises(CannotStart, match="LIMNER_DISCORD_TOKEN") as error:

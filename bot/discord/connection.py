@@ -68,6 +68,7 @@ class Client(discord.AutoShardedClient):
 def connect(
     settings: Settings, studio: Studio, store: Store, *, models: Catalogue, spool: Path, now_ms: Callable[[], int]
 ) -> tuple["Connection", DiscordAdapter]:
+    _pin(settings.discord_api_url)
     client = Client()
     adapter = DiscordAdapter(client, store, now_ms=now_ms)
     client.desk = Desk(
@@ -89,7 +90,6 @@ class Connection:
 
     async def run(self) -> None:
         """Until cancelled. Raises CannotStart where only the operator can mend it; an outage is waited for."""
-        _pin(self._settings.discord_api_url)
         try:
             async with self._client:
                 await self._until_reached(self._sign_in)
@@ -109,7 +109,8 @@ class Connection:
             except _UNREACHED as error:
                 if fault(error) == Fault.REVOKED:
                     raise _fatal(4004) from None
-                log.warning("Discord cannot be reached (%r); trying again in %.0f s", error, pause)
+                reason = str(error) or type(error).__name__
+                log.warning("Discord cannot be reached (%s); trying again in %.0f s", reason, pause)
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
@@ -146,11 +147,11 @@ class Connection:
 
 
 def _pin(api_url: str) -> None:
-    """discord.py keeps these two on its classes. Below INFO it would log tokens."""
+    """discord.py keeps these on its classes. Below INFO it would log tokens; at INFO it tells each try to sign in."""
     discord.http.Route.BASE = api_url.rstrip("/")
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # there is no voice here
     for name in ("discord.http", "discord.webhook.async_", "discord.gateway", "discord.client"):
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 async def _use_gateway(client: Client, url: str | None) -> None:
