@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import discord
 import yarl
 
@@ -14,6 +13,7 @@ from bot.discord import commands
 from bot.discord.adapter import NO_ONE, DiscordAdapter
 from bot.discord.desk import Desk
 from bot.discord.faults import Fault, fault
+from bot.discord.interactions import UNREACHED
 from bot.discord.messages import Press
 from bot.errors import CannotStart
 from bot.given import AT_ONCE
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 INTENTS = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
 LONGEST_PAUSE_SECONDS = 300.0
-_UNREACHED = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, TimeoutError, OSError)
 _COMMANDS_NOTE = "discord commands"
 _PORTAL = "Discord's developer portal (https://discord.com/developers/applications)"
 _FATAL = {
@@ -106,7 +105,7 @@ class Connection:
         while True:
             try:
                 return await step()
-            except _UNREACHED as error:
+            except (*UNREACHED, discord.GatewayNotFound) as error:
                 if fault(error) == Fault.REVOKED:
                     raise _fatal(4004) from None
                 reason = str(error) or type(error).__name__

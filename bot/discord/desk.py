@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import aiohttp
 import discord
 
 from bot import answers, asks, given, prompt, wording
@@ -18,23 +17,33 @@ from bot.adapter import Undeliverable
 from bot.buttons import image_draw, stored_image
 from bot.commands import Ask
 from bot.discord import attachments, messages
-from bot.discord.adapter import NO_ONE, DiscordAdapter, answering
+from bot.discord.adapter import NO_ONE, DiscordAdapter
 from bot.discord.faults import Fault, fault
+from bot.discord.interactions import (
+    SEEN_BY_ALL,
+    UNREACHED,
+    callback_of,
+    is_age_restricted,
+    place_of,
+    reply,
+    require_permissions,
+    tell,
+    typed,
+    without_mentions,
+)
 from bot.discord.messages import CustomId, moment, read_custom_id
 from bot.errors import Gone, NoPermission, Refused, Unconfirmed, Unknown
 from bot.jobs import Identity, Job, Person, Place, Status
 from bot.phrases import clip
-from bot.store import Callback, Store
+from bot.store import Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
-TOKEN_MS = 14 * 60_000  # Discord's 15 minutes, less the way there
 MAX_OFFERS = 1000
 _LOOK_UPS, _LONGEST_LOOK_UP_SECONDS = 34, 30.0  # together about as long as a token lasts
-_UNREACHED = (discord.HTTPException, aiohttp.ClientError, TimeoutError, OSError)
-_NEEDED = {"view_channel": "View Channel", "send_messages": "Send Messages", "attach_files": "Attach Files"}
+_EDIT = 1  # the index of an offer's button that opens the text for correction
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +83,11 @@ class Desk:
         image: discord.Attachment | None = None, *, is_confirmed: bool = False,
     ) -> None:  # fmt: skip
         async with self._answering(interaction, Offer(interaction.user.id, text, options)):
-            _require_permissions(interaction)
+            require_permissions(interaction)
             is_private = bool(options.get("private"))
             if image is not None:  # fetching it may take longer than Discord waits
                 await interaction.response.defer(ephemeral=is_private, thinking=True)
-                interaction.extras[_SEEN_BY_ALL] = not is_private
+                interaction.extras[SEEN_BY_ALL] = not is_private
                 options = options | {"image": str(await self._take(image))}
             jobs = await self._studio.imagine(
                 await self.person(interaction.user),
@@ -88,8 +97,8 @@ class Desk:
                 options=options,
                 is_acknowledged=False,
                 is_confirmed=is_confirmed,
-                allows_explicit=_is_age_restricted(interaction.channel),
-                callback=_callback(interaction),
+                allows_explicit=is_age_restricted(interaction.channel),
+                callback=callback_of(interaction),
             )
             await self._answer(interaction, jobs)
 
@@ -100,7 +109,7 @@ class Desk:
             if ask.args:
                 await self._require_sight(interaction, person, ask.args[0])
             if ask.verb == "reroll":
-                _require_permissions(interaction)
+                require_permissions(interaction)
                 job_id, seed = ask.args[0], ask.args[1:]
                 jobs = await self._press(interaction, person, place, *_as_press(job_id, seed))
                 return await self._answer(interaction, jobs)
@@ -109,7 +118,7 @@ class Desk:
                 key=f"discord:{interaction.id}", when=moment, models=self._models, quote=messages.plain,
             )  # fmt: skip
             if isinstance(answered, str):
-                return await _tell(interaction, clip(answered, messages.MAX_CONTENT))
+                return await tell(interaction, clip(answered, messages.MAX_CONTENT))
             await self._show(interaction, answered[0])
 
     async def moderate(self, interaction: discord.Interaction, verb: str, job_id: str) -> None:
@@ -125,7 +134,7 @@ class Desk:
                     job = await self._delete(interaction, person, place, job_id, None, is_moderator=True)
                 case _:
                     job = await self._studio.job(person, job_id, place)
-            await _tell(interaction, messages.content(job, None, f"<@{await self._user_id(job)}>"))
+            await tell(interaction, messages.content(job, None, f"<@{await self._user_id(job)}>"))
 
     async def pressed(self, interaction: discord.Interaction) -> None:
         """A button of any message, of this release or an older one."""
@@ -149,7 +158,7 @@ class Desk:
                     await self._info(interaction, person, place, job_id, index)
                 case "more":
                     job = await self._studio.job(person, job_id, place)
-                    await _tell(interaction, f"`{job.id}` image {index + 1}", messages.more(job, index))
+                    await tell(interaction, f"`{job.id}` image {index + 1}", messages.more(job, index))
                 case "cancel":
                     is_moderator = interaction.permissions.manage_messages
                     await self._studio.cancel(person, job_id, place, is_moderator=is_moderator)
@@ -157,7 +166,7 @@ class Desk:
                 case "delete":
                     is_moderator = interaction.permissions.manage_messages
                     job = await self._delete(interaction, person, place, job_id, index, is_moderator=is_moderator)
-                    await _tell(interaction, f"Deleted `{job.id}` image {index + 1}.")
+                    await tell(interaction, f"Deleted `{job.id}` image {index + 1}.")
                 case "how" | "original":
                     await self._file(interaction, person, place, asked)
                 case "draft":
@@ -171,7 +180,7 @@ class Desk:
         """A form of ours; it works after a restart too, since its id says what it is about."""
         data: Any = interaction.data or {}
         asked = read_custom_id(str(data.get("custom_id", "")))
-        text = _typed(data.get("components", []))
+        text = typed(data.get("components", []))
         async with self._answering(interaction, Offer(interaction.user.id, text, {}, asked)):
             if asked is None:
                 raise Unknown
@@ -197,7 +206,7 @@ class Desk:
                 case "delete":
                     is_moderator = interaction.permissions.manage_messages
                     await self._delete(interaction, person, place, job.id, None, is_moderator=is_moderator)
-                    await _tell(interaction, f"Deleted `{job.id}`.")
+                    await tell(interaction, f"Deleted `{job.id}`.")
                 case "input":
                     form = self._form("Draw over this picture", CustomId("input", job.id, index), wording.title(job))
                     await interaction.response.send_modal(form)
@@ -206,7 +215,7 @@ class Desk:
 
     async def mentioned(self, message: discord.Message) -> None:
         """In a thread of ours, a mention or a reply says what changes: `--seed 7`, `at night`."""
-        text = _without_mentions(message)
+        text = without_mentions(message)
         replied = message.reference and message.reference.message_id
         job = await self._store.job_of_message("discord", str(replied)) if replied else None
         thread_id = str(message.channel.id)
@@ -220,14 +229,14 @@ class Desk:
             person, key = await self.person(message.author), f"discord:{message.id}"
             jobs = await self._studio.press(
                 person, place, "remix", job.id, 0, key=key, text=text, is_acknowledged=False, is_confirmed=False,
-                allows_explicit=_is_age_restricted(message.channel),
+                allows_explicit=is_age_restricted(message.channel),
             )  # fmt: skip
         except Refused as error:
-            await _reply(message, messages.sentence(wording.refusal(error, moment)))
+            await reply(message, messages.sentence(wording.refusal(error, moment)))
             return
         if jobs[0].is_private:  # nothing can be shown to one person alone but the answer to an interaction
             await self._studio.withdrawn(jobs)
-            await _reply(message, "A private picture needs `/imagine` or a button. Nothing was charged.")
+            await reply(message, "A private picture needs `/imagine` or a button. Nothing was charged.")
             return
         await self._post(jobs)
 
@@ -272,7 +281,7 @@ class Desk:
                 content, ephemeral=job.is_private, suppress_embeds=True, **shown
             )
             return str(sent.message_id)
-        except _UNREACHED as error:
+        except UNREACHED as error:
             if fault(error) == Fault.NO_TOKEN:
                 log.info("interaction %s ended before it was answered", interaction.id)
                 return None
@@ -285,7 +294,7 @@ class Desk:
         for attempt in range(_LOOK_UPS):
             try:
                 return str((await webhook.fetch_message(original)).id)
-            except _UNREACHED as error:
+            except UNREACHED as error:
                 if fault(error) != Fault.PASSING:
                     return None
                 await asyncio.sleep(min(_LONGEST_LOOK_UP_SECONDS, 0.5 * 2**attempt))
@@ -296,7 +305,7 @@ class Desk:
         *, is_confirmed: bool = False,
     ) -> None:  # fmt: skip
         """What a button makes goes to the thread of what it came from."""
-        _require_permissions(interaction)
+        require_permissions(interaction)
         jobs = await self._press(
             interaction, person, place, asked.verb, asked.job_id, asked.index, text, is_confirmed=is_confirmed
         )
@@ -310,11 +319,11 @@ class Desk:
         self, interaction: discord.Interaction, person: Person, place: Place, verb: str, job_id: str, index: int,
         text: str, *, is_confirmed: bool = False,
     ) -> list[Job]:  # fmt: skip
-        key, callback = f"discord:{interaction.id}", _callback(interaction)
+        key, callback = f"discord:{interaction.id}", callback_of(interaction)
         return await self._studio.press(
             person, place, verb, job_id, index,
             key=key, text=text, is_acknowledged=False, is_confirmed=is_confirmed,
-            allows_explicit=_is_age_restricted(interaction.channel), callback=callback,
+            allows_explicit=is_age_restricted(interaction.channel), callback=callback,
         )  # fmt: skip
 
     async def _post(self, jobs: list[Job]) -> None:
@@ -327,7 +336,7 @@ class Desk:
             except Undeliverable:
                 await self._studio.withdrawn([job])
                 raise NoPermission("the bot", "Send Messages") from None
-            except _UNREACHED as error:
+            except UNREACHED as error:
                 log.warning("job %s: its message comes later: %r", job.id, error)
             await self._studio.acknowledged([job])
 
@@ -373,13 +382,13 @@ class Desk:
         self, interaction: discord.Interaction, person: Person, place: Place, job_id: str, index: int
     ) -> None:
         facts = answers.info(await self._studio.info(person, job_id, index, place), moment)
-        await _tell(interaction, messages.facts(facts))
+        await tell(interaction, messages.facts(facts))
 
     async def _show(self, interaction: discord.Interaction, job: Job) -> None:
         """A job once more, only for the asker; one that waited for being asked is delivered by that."""
         content = messages.content(job, None, f"<@{await self._user_id(job)}>")
         if not attachments.done(job):
-            return await _tell(interaction, content)
+            return await tell(interaction, content)
         await interaction.response.defer(ephemeral=True, thinking=True)
         limit = min(interaction.filesize_limit, self._adapter.file_bytes(job.place))
         try:
@@ -416,7 +425,7 @@ class Desk:
             raise Gone from None
         if len(data) > interaction.filesize_limit:
             size, most = len(data) / 2**20, interaction.filesize_limit / 2**20
-            await _tell(interaction, f"The original has {size:.1f} MiB; at most {most:.0f} MiB can be sent here.")
+            await tell(interaction, f"The original has {size:.1f} MiB; at most {most:.0f} MiB can be sent here.")
             return
         await interaction.edit_original_response(
             attachments=[attachments.file(data, wording.file_name(job.id, image.index, suffix), job)]
@@ -456,7 +465,7 @@ class Desk:
             yield
         except Refused as error:
             it = wording.refusal(error, moment)
-            await _tell(interaction, messages.sentence(it), self._next_steps(interaction, it, asked, error))
+            await tell(interaction, messages.sentence(it), self._next_steps(interaction, it, asked, error))
         except discord.HTTPException as error:
             if fault(error) in (Fault.NO_TOKEN, Fault.IS_ANSWERED):
                 log.info("interaction %s was answered already, or ended: %s", interaction.id, error.code)
@@ -469,7 +478,7 @@ class Desk:
         reference = f"E-{secrets.token_hex(2)}"
         log.error("%s: interaction %s failed", reference, interaction.id, exc_info=error)
         it = wording.broken(reference)
-        await _tell(interaction, messages.sentence(it))
+        await tell(interaction, messages.sentence(it))
 
     def _next_steps(
         self, interaction: discord.Interaction, it: wording.Sentence, asked: Offer | None, error: Refused
@@ -487,80 +496,5 @@ class Desk:
         return messages.view(*buttons) if buttons else None
 
 
-_SEEN_BY_ALL = "the answer was promised to everyone"
-_EDIT = 1  # the index of an offer's button that opens the text for correction
-
-
-def place_of(interaction: discord.Interaction) -> Place:
-    channel = interaction.channel
-    workspace_id = str(interaction.guild_id) if interaction.guild_id else f"dm:{interaction.channel_id}"
-    if isinstance(channel, discord.Thread):
-        return Place("discord", workspace_id, str(channel.parent_id), str(channel.id))
-    return Place("discord", workspace_id, str(interaction.channel_id))
-
-
-def _is_age_restricted(channel: object) -> bool:
-    """A thread is what its channel is."""
-    if isinstance(channel, discord.Thread):
-        return channel.is_nsfw()
-    return bool(getattr(channel, "nsfw", False))
-
-
-def _require_permissions(interaction: discord.Interaction) -> None:
-    """What Discord says the bot may do here, before anything is promised."""
-    if interaction.guild_id is None:
-        return
-    needed = dict(_NEEDED)
-    if isinstance(interaction.channel, discord.Thread):
-        needed["send_messages_in_threads"] = "Send Messages in Threads"
-        del needed["send_messages"]
-    for name, title in needed.items():
-        if not getattr(interaction.app_permissions, name):
-            raise NoPermission("the bot", title)
-
-
-def _callback(interaction: discord.Interaction) -> Callback:
-    return Callback(interaction.token, int(interaction.created_at.timestamp() * 1000) + TOKEN_MS)
-
-
 def _as_press(job_id: str, seed: tuple[str, ...]) -> tuple[str, str, int, str]:
     return ("remix", job_id, 0, f"--seed {seed[0]}") if seed else ("reroll", job_id, 0, "")
-
-
-def _typed(components: list[dict[str, Any]]) -> str:
-    """The text of a submitted form, whatever its field is wrapped in."""
-    for each in components:
-        inner = [each["component"]] if "component" in each else each.get("components", [])
-        if found := each.get("value") or _typed(inner):
-            return str(found)
-    return ""
-
-
-def _without_mentions(message: discord.Message) -> str:
-    words = message.content
-    for user in message.mentions:
-        words = words.replace(f"<@{user.id}>", " ").replace(f"<@!{user.id}>", " ")
-    return " ".join(words.split())
-
-
-async def _reply(message: discord.Message, text: str) -> None:
-    """To a message nothing can be answered in private, so it does not stay."""
-    reference = answering(message.channel.id, message.id)
-    await message.channel.send(text, reference=reference, allowed_mentions=NO_ONE, delete_after=30)
-
-
-async def _tell(interaction: discord.Interaction, text: str, view: discord.ui.View | None = None) -> None:
-    """Say it to the presser alone; to one whose interaction has ended nothing can be said."""
-    shown: dict[str, Any] = {"allowed_mentions": NO_ONE} | ({"view": view} if view else {})
-    try:
-        if not interaction.response.is_done():
-            await interaction.response.send_message(text, ephemeral=True, suppress_embeds=True, **shown)
-        elif interaction.extras.get(_SEEN_BY_ALL):
-            await interaction.delete_original_response()
-            await interaction.followup.send(text, ephemeral=True, **shown)
-        elif interaction.response.type == discord.InteractionResponseType.deferred_channel_message:
-            await interaction.edit_original_response(content=text, **shown)
-        else:
-            await interaction.followup.send(text, ephemeral=True, **shown)
-    except _UNREACHED as error:
-        log.info("interaction %s could not be answered: %r", interaction.id, error)
