@@ -40,7 +40,13 @@ class Delivery:
         self._store, self._feed, self._adapters = store, feed, adapters
         self._now_ms, self._pause_ms = now_ms, pause_ms
         self._sending: set[int] = set()
-        self._wake = asyncio.Event()
+        self._wake, self._idle = asyncio.Event(), asyncio.Event()
+
+    async def flush(self) -> None:
+        """Return once everything that is due was tried."""
+        self._idle.clear()
+        self._wake.set()
+        await self._idle.wait()
 
     def wake(self) -> None:
         """There may be something new in the outbox."""
@@ -67,6 +73,8 @@ class Delivery:
         for parcel in [parcel for parcel in due if parcel.id not in self._sending][: AT_ONCE - len(self._sending)]:
             self._sending.add(parcel.id)
             group.create_task(self._send(parcel))
+        if not self._sending:
+            self._idle.set()
         next_ms = await self._store.next_due_ms(now_ms)
         return None if next_ms is None else (next_ms - now_ms) / 1000
 

@@ -89,7 +89,7 @@ async def serve(settings: Settings) -> None:
             ]
             await stop.wait()
             await page.cleanup()
-            await _finish(dispatch)
+            await _finish(dispatch, delivery)
             for loop in running:
                 loop.cancel()
         if refused:
@@ -139,12 +139,13 @@ def _require_model(model: Model | None, settings: Settings) -> None:
         raise CannotStart(f"The model {model.name} cannot be loaded: {problems[0]}. Bring it back: {fix}.")
 
 
-async def _finish(dispatch: Dispatch) -> None:
-    """Let what is being drawn end; what does not is drawn after the next start."""
+async def _finish(dispatch: Dispatch, delivery: Delivery) -> None:
+    """Let what is being drawn end, and show it; what does not end is drawn after the next start."""
     log.info("stopping; what is being drawn has %.0f s to end", FINISH_SECONDS)
     try:
         async with asyncio.timeout(FINISH_SECONDS):
             await dispatch.drain()
+            await delivery.flush()
     except TimeoutError:
         log.info("the rest is kept and drawn after the next start")
 

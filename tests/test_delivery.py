@@ -118,3 +118,12 @@ async def test_one_slow_message_does_not_hold_up_another(store, feed, ada, job, 
         assert adapter.delivered == [other.id]
         free.set()
         assert await ended(store, feed, job.id) == "delivered"
+
+
+async def test_what_is_due_is_shown_before_a_flush_returns(store, feed, clock, job):
+    adapter = StandIn(ConnectionError("once"))
+    async with delivering(store, feed, adapter, clock) as delivery:
+        await delivery.flush()
+        await delivery.flush()  # the second try was due at once
+        assert adapter.delivered == [job.id]
+        assert (await store.job(job.id)).status == "delivered"
