@@ -77,9 +77,9 @@ class Recipe:
         pipeline.vae.save_pretrained(work / "vae")
         pipeline.tokenizer.save_pretrained(work / "tokenizer")
         encoder, unet = pipeline.text_encoder, pipeline.unet
-        text_parts = {"encoder": encoder, "heads": AttributeHeads(WIDTH)}
-        kept = {"unet": unet, "unet_kept": unet, "encoder": encoder, "encoder_kept": encoder}
-        text = Loop("text", self.place, text_parts, 1.0)
+        heads = AttributeHeads(WIDTH)
+        kept = {"unet": unet, "unet_kept": unet, "encoder": encoder, "encoder_kept": encoder, "heads": heads}
+        text = Loop("text", self.place, {"encoder": encoder, "heads": heads}, 1.0)
         text.spent = self.seconds("text")
         text.save()
         Loop("unet", self.place, kept, 1.0).save()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from .captions import caption, noisy
@@ -13,11 +14,12 @@ from .export import new_scheduler, new_unet
 from .latents import Latents
 from .loop import RANK, Loop, Place, average
 from .muon import ConvMuon
-from .spec import random_scene
-from .text import POSITIONS
+from .spec import VALUES, random_scene
+from .text import POSITIONS, WIDTH, AttributeHeads, labels
 
 EMPTY = 0.1  # share of captions left empty, for guidance
 TEXT_LEARNS = 0.35  # share of the budget after which the text encoder stays as it is: a fifth faster
+NAMING = 0.05  # of the loss of naming a caption's attributes, without which the encoder forgets shapes and colours
 SQUARE_MORE = 1.8  # square pictures are asked for most, and theirs is the compiled shape
 DECAY = 0.999
 TIME_POWER = 0.5  # of an even spread: three of four times are in the noisier half, where the layout is decided
@@ -33,7 +35,8 @@ def train_unet(
     kept_encoder = CLIPTextModel(encoder.config)
     kept.load_state_dict(unet.state_dict())
     kept_encoder.load_state_dict(encoder.state_dict())
-    parts = {"unet": unet, "unet_kept": kept, "encoder": encoder, "encoder_kept": kept_encoder}
+    heads = AttributeHeads(WIDTH)
+    parts = {"unet": unet, "unet_kept": kept, "encoder": encoder, "encoder_kept": kept_encoder, "heads": heads}
     loop = Loop("unet", place, parts, budget_seconds)
     for part in parts.values():
         part.to(place.device)
@@ -43,11 +46,14 @@ def train_unet(
     optimizers = [
         ConvMuon(inner, 1e-3),
         torch.optim.AdamW(
-            [{"params": outer, "lr": 1e-3}, {"params": encoder.parameters(), "lr": 2e-4}],
+            [
+                {"params": [*outer, *heads.parameters()], "lr": 1e-3},
+                {"params": encoder.parameters(), "lr": 2e-4},
+            ],
             betas=(0.9, 0.99), weight_decay=0.01, fused=True,
         ),
     ]  # fmt: skip
-    step = _Step(place, data, tokenizer, (encoder, kept_encoder), _forward(unet, compiled), batch, loop)
+    step = _Step(place, data, tokenizer, (encoder, kept_encoder), heads, _forward(unet, compiled), batch, loop)
 
     def after() -> None:
         decay = min(DECAY, (1 + loop.step) / (10 + loop.step))
@@ -83,11 +89,11 @@ def is_square(latents: Tensor) -> bool:
 class _Step:
     def __init__(
         self, place: Place, data: list[Latents], tokenizer: CLIPTokenizer,
-        encoders: tuple[CLIPTextModel, CLIPTextModel],
+        encoders: tuple[CLIPTextModel, CLIPTextModel], heads: AttributeHeads,
         forward: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int, loop: Loop,
     ) -> None:  # fmt: skip
         self.place, self.data, self.batch, self.loop = place, data, batch, loop
-        self.tokenizer, self.encoders, self.forward = tokenizer, encoders, forward
+        self.tokenizer, self.encoders, self.heads, self.forward = tokenizer, encoders, heads, forward
         self.rng = random.Random(f"unet {loop.step} {RANK}")
         self.shares = [len(bucket.seeds) * (SQUARE_MORE if is_square(bucket.values) else 1) for bucket in data]
         self.weights = {
@@ -99,7 +105,7 @@ class _Step:
         bucket = self.rng.choices(self.data, self.shares)[0]
         chosen = self.rng.choices(range(len(bucket.seeds)), self.weights[id(bucket)], k=self.batch)
         clean = bucket.values[chosen].float().to(self.place.device, memory_format=torch.channels_last)
-        tokens = self._tokens([bucket.seeds[i] for i in chosen]).to(self.place.device)
+        tokens, named = self._told([bucket.seeds[i] for i in chosen])
         # one time in each of `batch` equally likely spans: less variance than independent times
         spread = (torch.arange(self.batch) + torch.rand(self.batch)) / self.batch
         times = (1000 * spread**TIME_POWER).long().clamp(max=999)
@@ -107,29 +113,35 @@ class _Step:
         signal = self.signal[times].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
         with self.place.autocast:
-            text = self._encode(tokens)
+            text, naming = self._encode(tokens.to(self.place.device), named)
             guess = self.forward(signal.sqrt() * clean + (1 - signal).sqrt() * noise, times, text)
         target = signal.sqrt() * noise - (1 - signal).sqrt() * clean
         error = (guess.float() - target).square().mean((1, 2, 3))
-        return (error * weight(signal.flatten())).mean()
+        return (error * weight(signal.flatten())).mean() + NAMING * naming
 
-    def _encode(self, tokens: Tensor) -> Tensor:
-        """The learning encoder at first, then its average, which is what ships."""
+    def _encode(self, tokens: Tensor, named: list[dict[str, str]]) -> tuple[Tensor, Tensor]:
+        """[B,L,width], by the learning encoder at first, then by its average, which ships; and the loss of naming."""
         live, kept = self.encoders
-        learns = self.loop.share < TEXT_LEARNS
-        with torch.set_grad_enabled(learns):
-            text: Tensor = (live if learns else kept)(tokens).last_hidden_state
-        return text
+        if self.loop.share >= TEXT_LEARNS:
+            with torch.no_grad():
+                return kept(tokens).last_hidden_state, torch.zeros((), device=tokens.device)
+        told = live(tokens)
+        scores, true = self.heads(told.pooler_output), labels(named, tokens.device)
+        losses = [functional.cross_entropy(scores[name].float(), true[name]) for name in VALUES]
+        return told.last_hidden_state, torch.stack(losses).mean()
 
-    def _tokens(self, seeds: list[int]) -> Tensor:
-        texts = []
+    def _told(self, seeds: list[int]) -> tuple[Tensor, list[dict[str, str]]]:
+        """Tokens [B,L] of captions, and the attributes that each names."""
+        texts, named = [], []
         for seed in seeds:
-            told = noisy(caption(random_scene(seed), self.rng).text, self.rng)
-            texts.append("" if self.rng.random() < EMPTY else told)
+            told = caption(random_scene(seed), self.rng)
+            empty = self.rng.random() < EMPTY
+            texts.append("" if empty else noisy(told.text, self.rng))
+            named.append({} if empty else told.named)
         tokens: Tensor = self.tokenizer(
             texts, padding="max_length", max_length=POSITIONS, truncation=True, return_tensors="pt"
         ).input_ids
-        return tokens
+        return tokens, named
 
 
 def weight(signal: Tensor) -> Tensor:
