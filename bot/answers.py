@@ -1,6 +1,6 @@
 """What people read when they ask: info, quota, queue, history, models, help. Plain text, a fact a line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil
 
 from bot.commands import ASKS
@@ -8,9 +8,10 @@ from bot.jobs import Job
 from bot.phrases import When, clip, counted, duration, units
 from bot.quota import bar
 from bot.views import Info, QueueView, QuotaView
-from bot.wording import LINEAGE, drawn, status_line, title
+from bot.wording import LINEAGE, status_line, title
 from engine.builtin.words import unknown_words
 from engine.catalogue import Catalogue
+from engine.protocol import Draw
 
 Quote = Callable[[str], str]  # how a platform shows a person's text as it stands
 
@@ -97,11 +98,13 @@ def models(catalogue: Catalogue) -> str:
     )
 
 
-def unknown_line(job: Job, catalogue: Catalogue) -> str:
-    """The words of its prompt that a model with a small vocabulary does not know; empty if there are none."""
-    draw = drawn(job)
-    model = catalogue.get(draw.model)
-    words = unknown_words(draw.prompt) if model and model.knows_words else []
+def unknown(draws: Iterable[Draw], catalogue: Catalogue) -> list[str]:
+    """The words of the prompts that a model with a small vocabulary does not know."""
+    told = [draw.prompt for draw in draws if (model := catalogue.get(draw.model)) and model.knows_words]
+    return list(dict.fromkeys(word for each in told for word in unknown_words(each)))
+
+
+def unknown_line(words: Sequence[str]) -> str:
     return f"The built-in model does not know: {', '.join(words)}" if words else ""
 
 

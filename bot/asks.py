@@ -2,6 +2,7 @@
 
 from bot import answers
 from bot.commands import Ask
+from bot.controls import Press
 from bot.jobs import Job, Person, Place
 from bot.phrases import When
 from bot.studio import Studio
@@ -16,23 +17,22 @@ async def answer(
     place: Place,
     ask: Ask,
     *,
-    key: str,
     when: When,
     models: Catalogue,
     quote: answers.Quote = str,
-) -> str | list[Job]:
-    """What is read, or the jobs that it is about; `reroll` makes new ones. Raises Refused."""
+) -> str | Job | Press:
+    """What is read, the job that it is about, or the button that it stands for. Raises Refused."""
     match ask.verb, ask.args:
         case "show", (job_id,):
-            return [await studio.job(person, job_id, place)]
+            return await studio.job(person, job_id, place)
         case "cancel", (job_id,):
-            return [await studio.cancel(person, job_id, place)]
+            return await studio.cancel(person, job_id, place)
         case "cancel", _ if own := (await studio.queue(person)).own:
-            return [await studio.cancel(person, own[-1][0].id)]
+            return await studio.cancel(person, own[-1][0].id)
         case "reroll", (job_id,):
-            return await studio.press(person, place, "reroll", job_id, 0, key=key)
+            return Press("reroll", job_id)
         case "reroll", (job_id, seed):
-            return await studio.press(person, place, "remix", job_id, 0, key=key, text=f"--seed {seed}")
+            return Press("remix", job_id, text=f"--seed {seed}")
         case "quota", _:
             return answers.quota(await studio.quota(person), when)
         case "queue" | "cancel", _:

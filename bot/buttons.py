@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -47,6 +48,19 @@ def stored_image(job: Job, index: int) -> Image:
         if image.index == index and image.status == "done":
             return image
     raise Gone
+
+
+def stored_file(job: Job, index: int, suffix: str) -> Path:
+    """The original as "png", its "jpg", or the "strip.jpg" of how it was made. Raises as `stored_image`."""
+    path = Path(stored_image(job, index).path).with_suffix(f".{suffix}")
+    if not path.is_file():
+        raise Gone
+    return path
+
+
+def as_text(job: Job, index: int, models: Catalogue) -> str:
+    """What a form to remix one image is filled with: its prompt and every flag."""
+    return prompt.to_text(image_draw(job, index), models).removeprefix("/imagine ")
 
 
 def pressed(

@@ -1,6 +1,7 @@
 """The text form of the commands, for the local page and for Slack. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bot import flags
 from bot.errors import BadOption
@@ -10,6 +11,7 @@ from engine.protocol import MAX_SEED
 @dataclass(frozen=True, slots=True)
 class Imagine:
     text: str  # for prompt.parse
+    options: Mapping[str, object] = field(default_factory=dict)  # those beside it beat its flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def read_command(text: str) -> Imagine | Ask:
         return Imagine(text)
     command, *rest = text.split(maxsplit=1)
     if command.lower() == "/imagine":
-        return Imagine(*rest or [""])
+        return Imagine("".join(rest))
     if command.lower() == "/limner":
         return _ask("".join(rest).split())
     raise _unknown(command, _COMMANDS)

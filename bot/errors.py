@@ -2,7 +2,7 @@
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
 │   BadPrompt · BadOption · BadImage · QuotaExceeded · QueueFull · Unconfirmed
-│   NotAllowed · Unknown · Gone · Unavailable
+│   NotAllowed · NoPermission · AgeRestricted · Unknown · Gone · Expired · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
@@ -128,6 +128,12 @@ class Gone(Refused):
     """The file was deleted; its recipe can be run again."""
 
     code = "gone"
+
+
+class Expired(Refused):
+    """An offer, such as a price to agree to, that nobody remembers any more."""
+
+    code = "expired"
 
 
 class Unavailable(Refused):

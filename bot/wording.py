@@ -8,6 +8,7 @@ from bot.errors import (
     BadImage,
     BadOption,
     BadPrompt,
+    Expired,
     Gone,
     ImageProblem,
     NoPermission,
@@ -116,6 +117,9 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
         case Gone():
             again = Action("Run again from its recipe", verb="again")
             return Sentence("That image is no longer stored", "Its recipe is kept.", (again,))
+        case Expired():
+            body = "It was made before the bot restarted, or used already. Nothing was charged: send the command again."
+            return Sentence("That offer has expired", body)
         case Unavailable():
             return Sentence("Nothing can be accepted right now", f"{begun(error.reason)}. Nothing was charged.")
     return Sentence("That can't be done", f"{begun(str(error))}. Nothing was charged.")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as with_values
 
-from bot import prompt, wording
+from bot import controls, prompt, wording
 from bot.discord import attachments, messages
 from bot.discord.adapter import DiscordAdapter
 from bot.errors import Refused
@@ -244,15 +244,15 @@ async def test_a_thread_has_a_name_that_fits():
     st.from_regex(r"[a-z_]{1,24}", fullmatch=True), st.from_regex(r"[a-z0-9]{0,16}", fullmatch=True), st.integers(0, 99)
 )
 def test_the_id_of_a_button_is_read_as_it_was_made(verb, job_id, index):
-    asked = messages.CustomId(verb, job_id, index)
-    assert messages.read_custom_id(str(asked)) == asked
-    assert len(str(asked)) <= 100
+    asked = controls.Press(verb, job_id, index)
+    assert controls.read_press(asked.id) == asked
+    assert len(asked.id) <= 100
 
 
 @given(st.one_of(st.text(max_size=110), st.from_regex(r"v\d{1,3}:[^:]{0,9}:[^:]{0,9}:\d{0,3}\n?")))
 def test_an_id_that_the_bot_never_made_means_nothing(text):
-    asked = messages.read_custom_id(text)
-    assert asked is None or str(asked).removesuffix(text.rpartition(":")[2]) + text.rpartition(":")[2] == text
+    asked = controls.read_press(text)
+    assert asked is None or asked.id.removesuffix(text.rpartition(":")[2]) + text.rpartition(":")[2] == text
 
 
 @settings(max_examples=50, deadline=None)
@@ -261,9 +261,9 @@ def test_every_button_fits_and_means_what_it_says(label, status, count, quality)
     job = replace(
         JOB, status=status, images=IMAGES[:count], request=with_values(a_draw(), count=count, quality=quality)
     )
-    shown = [*messages.controls(job).children, *messages.more(job, 3).children, messages.button("offer", label, "ab12")]
-    for item in shown:
+    offer = controls.Control(label, controls.Press("offer", "ab12"))
+    for item in [*messages.controls(job).children, *messages.view([*controls.more(job, 3), offer]).children]:
         assert len(item.item.label) <= 80
-        assert messages.read_custom_id(item.item.custom_id).job_id in ("k7q2", "ab12")
+        assert controls.read_press(item.item.custom_id).job_id in ("k7q2", "ab12")
     ids = [item.item.custom_id for item in messages.controls(job).children]
     assert len(ids) == len(set(ids))

@@ -12,7 +12,7 @@ from discord import app_commands
 from discord.app_commands import Choice, locale_str
 
 from bot import quota
-from bot.commands import ASKS, Ask
+from bot.commands import ASKS, Ask, Imagine
 from bot.discord.desk import Desk
 from bot.phrases import clip, units
 from bot.prompt import MAX_COUNT, default_steps
@@ -118,7 +118,7 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
             "private": private,
         }  # fmt: skip
         options = {name: value for name, value in given.items() if value is not None}
-        await desk.imagine(interaction, prompt, options, image)
+        await desk.imagine(interaction, Imagine(prompt, options), image)
 
     @imagine.autocomplete("model")
     async def models_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:

@@ -14,7 +14,7 @@ from bot.discord.adapter import NO_ONE, DiscordAdapter
 from bot.discord.desk import Desk
 from bot.discord.faults import Fault, fault
 from bot.discord.interactions import UNREACHED
-from bot.discord.messages import Press
+from bot.discord.messages import Button
 from bot.errors import CannotStart
 from bot.given import AT_ONCE
 from bot.settings import Settings
@@ -119,7 +119,7 @@ class Connection:
         client.http.connector = discord.utils.MISSING
         assert self._settings.discord_token
         await client.login(self._settings.discord_token.get_secret_value())
-        client.add_dynamic_items(Press)
+        client.add_dynamic_items(Button)
         await _use_gateway(client, self._settings.discord_gateway_url)
         await client.tree.set_translator(commands.Languages())
         await self._register()
@@ -167,7 +167,7 @@ async def _use_gateway(client: Client, url: str | None) -> None:
 
 def _is_on_its_message(interaction: discord.Interaction) -> bool:
     data: Any = interaction.data or {}
-    if interaction.message is None or not Press.__discord_ui_compiled_template__.fullmatch(data.get("custom_id", "")):
+    if interaction.message is None or not Button.__discord_ui_compiled_template__.fullmatch(data.get("custom_id", "")):
         return False
     shown = discord.ui.View.from_message(interaction.message).children
     return any(getattr(item, "custom_id", None) == data["custom_id"] for item in shown)

@@ -13,7 +13,6 @@ from bot.feed import Live
 from bot.jobs import Image, Job
 from bot.phrases import units
 from bot.views import Info, QuotaView
-from engine.builtin.words import unknown_words
 from engine.catalogue import Catalogue, Model
 from engine.protocol import Draw, Ready
 
@@ -123,13 +122,13 @@ def plan(text: str, models: Catalogue, default_model: str) -> Document:
     except Refused as error:
         return {**empty, "problem": sentence(wording.refusal(error, moment))}
     price = sum(quota.price(draw, models[draw.model]) for draw in draws)
-    unknown = _unknown(draws, models)
+    unknown = answers.unknown(draws, models)
     return {
         "jobs": len(draws),
         "units": price,
         "line": _plan_line(draws, price),
         "unknown": unknown,
-        "unknown_line": f"The built-in model does not know: {', '.join(unknown)}" if unknown else "",
+        "unknown_line": answers.unknown_line(unknown),
         "problem": None,
     }
 
@@ -138,8 +137,3 @@ def _plan_line(draws: Sequence[Draw], price: int) -> str:
     count = sum(draw.count for draw in draws)
     sizes: Mapping[str, None] = dict.fromkeys(f"{draw.width}×{draw.height}" for draw in draws)
     return f"{f'{count} pictures · ' if count > 1 else ''}{', '.join(sizes)} · {units(price)}"
-
-
-def _unknown(draws: Sequence[Draw], models: Catalogue) -> list[str]:
-    known_to = [draw.prompt for draw in draws if models[draw.model].knows_words]
-    return list(dict.fromkeys(word for each in known_to for word in unknown_words(each)))

@@ -8,9 +8,10 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from bot import asks, wording
+from bot import asks, controls, wording
+from bot.buttons import stored_file
 from bot.commands import Ask, Imagine, read_command
-from bot.errors import BadOption, CannotStart, Gone, Refused, Unavailable, Unknown
+from bot.errors import BadOption, CannotStart, Refused, Unavailable, Unknown
 from bot.feed import Feed
 from bot.jobs import Identity, Job, Person, Place
 from bot.studio import Studio
@@ -108,11 +109,14 @@ class Site:
 
     async def _asked(self, ask: Ask, key: str) -> web.Response:
         """The answer to `/limner VERB …`: text, or the jobs it is about."""
-        answered = await asks.answer(
-            self._studio, await self._person(), HERE, ask, key=key, when=moment, models=self._models
-        )
-        if isinstance(answered, list):
-            return await self._accepted(answered)
+        person = await self._person()
+        answered = await asks.answer(self._studio, person, HERE, ask, when=moment, models=self._models)
+        match answered:
+            case Job():
+                return await self._accepted([answered])
+            case controls.Press(verb, job_id, index, text):
+                jobs = await self._studio.press(person, HERE, verb, job_id, index, key=key, text=text)
+                return await self._accepted(jobs)
         return answer({"answer": {"title": f"/limner {ask.verb}", "body": answered, "actions": []}})
 
     async def jobs(self, request: web.Request) -> web.Response:
@@ -178,13 +182,7 @@ class Site:
     async def _file(self, job_id: str, index: int, kind: str) -> Path:
         """Where the store says that the image is: nothing of a path comes from a request."""
         job = await self._studio.job(await self._person(), job_id)
-        for image in job.images:
-            if image.index == index:
-                file = Path(image.path).with_suffix(f".{kind}")
-                if image.status == "done" and file.is_file():
-                    return file
-                raise Gone
-        raise Unknown(f"{job_id}/{index}")
+        return stored_file(job, index, kind)
 
     async def state(self) -> Document:
         """All that a page needs to stand where the bot stands."""

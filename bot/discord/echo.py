@@ -1,0 +1,111 @@
+"""From accepted jobs to messages that say so: the echo of a request, and what became of one that a crash cut off."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any, cast
+
+import discord
+
+from bot import answers, wording
+from bot.adapter import Undeliverable
+from bot.discord import messages
+from bot.discord.adapter import NO_ONE, DiscordAdapter
+from bot.discord.faults import Fault, fault
+from bot.discord.interactions import UNREACHED
+from bot.errors import NoPermission
+from bot.jobs import Job
+from bot.store import Store
+from bot.studio import Studio
+from engine.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+_LOOK_UPS, _LONGEST_LOOK_UP_SECONDS = 34, 30.0  # together about as long as a token lasts
+
+
+class Echo:
+    def __init__(self, studio: Studio, store: Store, adapter: DiscordAdapter, models: Catalogue):
+        self._studio, self._store, self._adapter, self._models = studio, store, adapter, models
+
+    async def answer(self, interaction: discord.Interaction, jobs: list[Job]) -> None:
+        """Echo the first job in the answer itself, the others in messages of their own; then they may be drawn."""
+        first, *others = jobs
+        if first.place.message_id:  # Discord delivered this interaction twice
+            return
+        unknown = answers.unknown_line(answers.unknown([wording.drawn(first)], self._models))
+        content = messages.content(first, None, interaction.user.mention, remark=messages.plain(unknown))
+        message_id = await self._echoed(interaction, first, content)
+        if message_id is None:
+            await self._studio.withdrawn(jobs)
+            return
+        await self._studio.acknowledged([first], message_id=message_id)
+        await self.post(others)
+
+    async def post(self, jobs: list[Job]) -> None:
+        """Give each job its message; where Discord does not take it now, the job is drawn all the same.
+
+        Raises NoPermission where there is no place that it can be posted in.
+        """
+        for job in jobs:
+            if job.place.message_id:
+                continue
+            try:
+                await self._adapter.post(await self._in_thread(job))
+            except Undeliverable:
+                await self._studio.withdrawn([job])
+                raise NoPermission("the bot", "Send Messages") from None
+            except UNREACHED as error:
+                log.warning("job %s: its message comes later: %r", job.id, error)
+            await self._studio.acknowledged([job])
+
+    async def recover(self) -> None:
+        """After a restart: of what was being answered, Discord knows whether the answer arrived."""
+        for job in await self._store.unanswered("discord"):
+            token = await self._store.token(job.id, job.created_ms)
+            message_id = await self._answered_in(token) if token else None
+            if message_id is None:
+                await self._studio.withdrawn([job])
+            elif await self._store.job_of_message("discord", message_id):  # a button, on the message of another job
+                with suppress(NoPermission):
+                    await self.post([job])
+            else:
+                await self._studio.acknowledged([job], message_id=message_id)
+
+    async def _echoed(self, interaction: discord.Interaction, job: Job, content: str) -> str | None:
+        """The id of the message that answers; None if Discord did not take it."""
+        shown: dict[str, Any] = {"view": messages.controls(job), "allowed_mentions": NO_ONE}
+        try:
+            if interaction.response.is_done():
+                return str((await interaction.edit_original_response(content=content, **shown)).id)
+            sent = await interaction.response.send_message(
+                content, ephemeral=job.is_private, suppress_embeds=True, **shown
+            )
+            return str(sent.message_id)
+        except UNREACHED as error:
+            if fault(error) == Fault.NO_TOKEN:
+                log.info("interaction %s ended before it was answered", interaction.id)
+                return None
+            log.warning("interaction %s: is it answered? %r", interaction.id, error)
+            return await self._answered_in(interaction.token)
+
+    async def _answered_in(self, token: str) -> str | None:
+        """The message that answered an interaction, asked of Discord until it says; None if there is none."""
+        webhook, original = await self._adapter.by_token(token), cast(int, "@original")
+        for attempt in range(_LOOK_UPS):
+            try:
+                return str((await webhook.fetch_message(original)).id)
+            except UNREACHED as error:
+                if fault(error) != Fault.PASSING:
+                    return None
+                await asyncio.sleep(min(_LONGEST_LOOK_UP_SECONDS, 0.5 * 2**attempt))
+        return None
+
+    async def _in_thread(self, job: Job) -> Job:
+        """The job, and what is stored of it, in the thread of what it came from."""
+        root = await self._store.job(job.root_id)
+        if job.place.thread_id or root is None or job.lineage is None or job.lineage.verb == "again":
+            return job
+        if thread_id := await self._adapter.thread_for(root):
+            await self._store.moved(job.id, thread_id=thread_id)
+        return await self._store.job(job.id) or job
