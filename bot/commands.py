@@ -12,6 +12,7 @@ from engine.protocol import MAX_SEED
 class Imagine:
     text: str  # for prompt.parse
     options: Mapping[str, object] = field(default_factory=dict)  # those beside it beat its flags
+    by_every_model: bool = False  # to be compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ ASKS = {
     "show": Form("show JOB", "a job once more", 1, 1),
     "cancel": Form("cancel [JOB]", "stop a job, or your newest", 0, 1),
     "reroll": Form("reroll JOB [seed]", "draw it again with another seed", 1, 2),
+    "compare": Form("compare PROMPT", "one prompt and seed, drawn by every model here", 1, 1),
     "models": Form("models", "what can draw here"),
     "help": Form("help", "every command and flag"),
 }
@@ -52,12 +54,15 @@ def read_command(text: str) -> Imagine | Ask:
     if command.lower() == "/imagine":
         return Imagine("".join(rest))
     if command.lower() == "/limner":
-        return _ask("".join(rest).split())
+        return _asked("".join(rest))
     raise _unknown(command, _COMMANDS)
 
 
-def _ask(words: list[str]) -> Ask:
-    verb, *args = words or ["help"]
+def _asked(text: str) -> Ask | Imagine:
+    words = text.split() or ["help"]
+    if words[0].lower() == "compare":
+        return Imagine("".join(text.split(maxsplit=1)[1:]), by_every_model=True)
+    verb, *args = words
     form = ASKS.get(verb.lower())
     if form is None:
         nearest = flags.nearest(verb, tuple(ASKS))

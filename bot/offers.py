@@ -2,7 +2,7 @@
 
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.commands import Ask, Imagine, read_command
 from bot.controls import Control, Press
@@ -54,13 +54,13 @@ class Offers:
         if isinstance(what, Press) and what.verb == "remix":
             return Offer(what, Form(what, what.text.removeprefix("/imagine ")))
         text = "" if isinstance(what, Ask) else what.text
-        named = isinstance(what, Imagine) and what.options
+        named = isinstance(what, Imagine) and what != Imagine(what.text)
         return Offer(what, Form(Press("edit", press.job_id if named else ""), text.removeprefix("/imagine ")))
 
     def edited(self, form: Press, user_id: str, text: str) -> Imagine:
         """What a form with another text asks for: the options beside it are what they were. Raises Expired."""
         what = self._of(form, user_id) if form.job_id else None
-        return Imagine(text, what.options if isinstance(what, Imagine) else {})
+        return replace(what, text=text) if isinstance(what, Imagine) else Imagine(text)
 
     def _of(self, press: Press, user_id: str) -> Imagine | Ask | Press:
         owner, what = self._kept.get(press.job_id, ("", None))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bot import flags
 from bot.errors import BadOption, BadPrompt
-from bot.grammar import clean, escaped, expand, taken_apart
+from bot.grammar import MAX_JOBS, clean, escaped, expand, taken_apart
 from engine.catalogue import Catalogue, Model
 from engine.protocol import MAX_SEED, Draw
 from engine.sizes import Size, base_size, final_size
@@ -84,6 +84,28 @@ def parse(
     values, image = _by_flag(options)
     here = _Here(models, default_model, new_seed, styles, values, image, base)
     return _parse(text, lambda words, before: words or before, here)
+
+
+def compare(
+    text: str,
+    *,
+    models: Catalogue,
+    new_seed: Callable[[], int],
+    options: Mapping[str, object] = _NO_OPTIONS,
+    styles: Mapping[str, Style] = _NO_STYLES,
+) -> Parsed:
+    """What `text` asks for, once by every model and with the same seed. Raises as `parse` does."""
+    seed = new_seed()
+    each = [
+        parse(text, models=models, default_model=name, new_seed=lambda: seed, options=options, styles=styles)
+        for name in models
+    ]
+    draws = tuple(draw for parsed in each for draw in parsed.draws)
+    if len({draw.model for draw in draws}) < len(models):
+        raise BadOption(f"--model {draws[0].model}", "has no place in a comparison", allowed=", ".join(models))
+    if len(draws) > MAX_JOBS:
+        raise BadPrompt("too_many_jobs", limit=MAX_JOBS, amount=len(draws))
+    return Parsed(draws, each[0].is_private)
 
 
 def change(

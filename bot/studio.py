@@ -16,7 +16,7 @@ from bot.dispatch import Dispatch
 from bot.errors import AgeRestricted, Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unconfirmed, Unknown
 from bot.feed import Feed
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
-from bot.prompt import Style
+from bot.prompt import Parsed, Style
 from bot.store import Callback, Limits, Store, Wanted
 from bot.views import Info, QueueView, QuotaView
 from engine.catalogue import Catalogue
@@ -68,6 +68,7 @@ class Studio:
         *,
         key: str,
         options: Mapping[str, object] = _NO_OPTIONS,
+        by_every_model: bool = False,
         is_acknowledged: bool = True,
         is_confirmed: bool = True,
         allows_explicit: bool = True,
@@ -80,8 +81,19 @@ class Studio:
         Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable; AgeRestricted, where the place is not; and
         Unconfirmed where the price of several jobs was not yet agreed to.
         """
+        parsed = self.parsed(text, options, by_every_model=by_every_model)
+        wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
+        _require_fit(wanted, is_confirmed=is_confirmed, allows_explicit=allows_explicit)
+        return await self._submit(person, place, wanted, key, is_acknowledged, callback)
+
+    def parsed(self, text: str, options: Mapping[str, object] = _NO_OPTIONS, *, by_every_model: bool = False) -> Parsed:
+        """What `imagine` would draw. Raises BadPrompt and BadOption."""
         rules = self._rules
-        parsed = prompt.parse(
+        if by_every_model:
+            return prompt.compare(
+                text, models=rules.models, new_seed=self._new_seed, options=options, styles=rules.styles
+            )
+        return prompt.parse(
             text,
             models=rules.models,
             default_model=rules.default_model,
@@ -89,9 +101,6 @@ class Studio:
             options=options,
             styles=rules.styles,
         )
-        wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        _require_fit(wanted, is_confirmed=is_confirmed, allows_explicit=allows_explicit)
-        return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     async def press(
         self,

@@ -21,6 +21,8 @@ from bot.errors import BadOption
         ("/limner cancel", Ask("cancel")),
         ("/limner cancel k7q2", Ask("cancel", ("k7q2",))),
         ("/limner reroll k7q2 9", Ask("reroll", ("k7q2", "9"))),
+        ("/limner compare A red  car --ar 3:2", Imagine("A red  car --ar 3:2", by_every_model=True)),
+        ("/limner compare", Imagine("", by_every_model=True)),
     ],
 )
 def test_a_text_is_a_prompt_or_a_question(text, command):

@@ -144,6 +144,18 @@ async def test_several_jobs_are_priced_and_confirmed_first(api, house):
     assert confirmed.message.text.startswith("**a red car**")
 
 
+async def test_a_comparison_is_confirmed_and_then_drawn_by_every_model(api, house):
+    asked = await api.slash(api.ada, api.channel, "limner compare", {"prompt": "a red car --quality draft"})
+    names = list(house.studio.parsed("a car", by_every_model=True).draws)
+    assert asked.message.text.startswith(f"**That is {len(names)} jobs for")
+    await api.press(api.ada, asked.message, "Draw them")
+    everyone = lambda: [m for m in api.channel.messages if m.attachments and "More…" in m.labels]  # noqa: E731
+    drawn_by = await api.until(lambda: len(found := everyone()) == len(names) and found)
+    jobs = [await house.job(job_id(message)) for message in drawn_by]
+    assert {job.request.model for job in jobs} == {draw.model for draw in names}
+    assert len({job.request.seed for job in jobs}) == 1
+
+
 async def test_an_interaction_that_is_delivered_twice_is_one_job(api, house):
     asked = await imagine(api)
     api.redeliver(asked)

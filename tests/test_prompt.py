@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bot.errors import BadOption, BadPrompt, Refused
-from bot.prompt import Parsed, Style, change, clean, full_size_of, parse, to_text
+from bot.prompt import Parsed, Style, change, clean, compare, full_size_of, parse, to_text
 from engine.catalogue import read_catalogue
 from engine.protocol import SCHEDULERS, Draw
 from engine.sizes import Size
@@ -280,6 +280,39 @@ def test_a_change_adds_to_the_prompt_or_replaces_it(text, prompt):
 def test_a_change_that_says_nothing_is_refused():
     with pytest.raises(BadPrompt, match="empty"):
         change("  ", CAR, **HERE)
+
+
+def compared(text, models=MODELS):
+    return compare(text, models=models, new_seed=iter(range(100, 200)).__next__)
+
+
+def test_a_comparison_is_one_prompt_and_seed_drawn_by_every_model():
+    parsed = compared("a red car --ar 3:2 --private")
+    assert [(each.model, each.seed, each.steps) for each in parsed.draws] == [("builtin", 100, 20), ("Other", 100, 25)]
+    assert {(each.prompt, each.width, each.height) for each in parsed.draws} == {("a red car", 2048, 1365)}
+    assert parsed.is_private
+
+
+def test_a_comparison_chooses_the_models_itself():
+    with pytest.raises(BadOption) as error:
+        compared("a red car --model Other")
+    assert (error.value.option, error.value.allowed) == ("--model Other", "builtin, Other")
+
+
+@pytest.mark.parametrize(("text", "jobs"), [("{a, b, c, d} car", 8), ("{a, b, c, d, e} car", 10)])
+def test_a_comparison_has_at_most_eight_jobs(text, jobs):
+    if jobs == 8:
+        assert len(compared(text).draws) == 8
+        return
+    with pytest.raises(BadPrompt) as error:
+        compared(text)
+    assert (error.value.problem, error.value.limit, error.value.amount) == ("too_many_jobs", 8, jobs)
+
+
+def test_a_value_that_one_of_the_models_does_not_take_names_that_model():
+    with pytest.raises(BadOption) as error:
+        compared("a red car --steps 55")
+    assert error.value.allowed == "1 to 50 for Other"
 
 
 def test_every_character_that_cannot_be_seen_is_stripped():

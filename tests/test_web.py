@@ -33,6 +33,15 @@ async def test_permutations_are_one_answer_with_several_jobs(site):
     assert answer["job"] == answer["jobs"][0]
 
 
+async def test_a_comparison_is_a_job_for_each_model_with_the_same_seed(site):
+    _, plan = await site.ask("GET", "/api/words?text=/limner+compare+a+car+--quality+draft")
+    _, answer = await site.ask("POST", "/api/commands", {"text": f"/limner compare a red car {QUICK}"})
+    _, here = await site.ask("GET", "/api/models")
+    assert [job["request"]["model"] for job in answer["jobs"]] == [model["name"] for model in here["models"]]
+    assert len({job["request"]["seed"] for job in answer["jobs"]}) == 1
+    assert plan["jobs"] == len(here["models"])
+
+
 async def test_the_same_key_is_the_same_job(site):
     body = {"text": f"a red car {QUICK}"}
     first, again, other = [

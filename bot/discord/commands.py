@@ -24,6 +24,7 @@ MAX_TEXT = 6000  # characters, Discord's most: what is too long is then refused 
 MAX_CHOICES = 25
 MENUS = {"Image info": "info", "Re-roll": "reroll", "Use as input": "input", "Delete": "delete"}
 _JOB = "An id like k7q2"
+_PROMPT = "What to draw; flags like --ar 16:9 may follow, and {a, b} draws both"
 _PLACES = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=False)
 _INSTALLS = app_commands.AppInstallationType(guild=True, user=False)
 
@@ -72,7 +73,7 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
         private=locale_str("private"),
     )  # fmt: skip
     @app_commands.describe(
-        prompt=locale_str("What to draw; flags like --ar 16:9 may follow, and {a, b} draws both"),
+        prompt=locale_str(_PROMPT),
         negative=locale_str("What the picture must not show"),
         aspect=locale_str("Its shape"),
         count=locale_str("How many, each with its own seed"),
@@ -161,8 +162,12 @@ def _limner(desk: Desk) -> app_commands.Group:
     ) -> None:
         await desk.ask(interaction, Ask("reroll", (_id(job),) if seed is None else (_id(job), str(seed))))
 
-    for verb, callback in (("show", show), ("cancel", cancel), ("reroll", reroll)):
-        add(verb, callback)
+    @app_commands.describe(prompt=locale_str(_PROMPT))
+    async def compare(interaction: discord.Interaction, prompt: app_commands.Range[str, 1, MAX_TEXT]) -> None:
+        await desk.imagine(interaction, Imagine(prompt, by_every_model=True))
+
+    for callback in (show, cancel, reroll, compare):
+        add(callback.__name__, callback)
     return group
 
 

@@ -75,13 +75,14 @@ class Desk:
             if image is not None:  # fetching it may take longer than Discord waits
                 await interaction.response.defer(ephemeral=is_private, thinking=True)
                 interaction.extras[SEEN_BY_ALL] = not is_private
-                asked = Imagine(asked.text, {**asked.options, "image": str(await self._take(image))})
+                asked = replace(asked, options={**asked.options, "image": str(await self._take(image))})
             jobs = await self._studio.imagine(
                 await self.person(interaction.user),
                 place_of(interaction),
                 asked.text,
                 key=f"discord:{interaction.id}",
                 options=asked.options,
+                by_every_model=asked.by_every_model,
                 is_acknowledged=False,
                 is_confirmed=is_confirmed,
                 allows_explicit=is_age_restricted(interaction.channel),

@@ -1,7 +1,7 @@
 """What the page and programs read: jobs, quotas and plans as JSON. Pure; `<t:MS>` in a line stands for a moment."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -111,14 +111,14 @@ def sentence(it: wording.Sentence) -> Document:
     return {"title": it.title, "body": it.body, "actions": msgspec.to_builtins(it.actions)}
 
 
-def plan(text: str, models: Catalogue, default_model: str) -> Document:
+def plan(text: str, models: Catalogue, parsed: Callable[..., prompt.Parsed]) -> Document:
     """What sending `text` would do: its price, the words that its model does not know, or why it would be refused."""
     empty: Document = {"jobs": 0, "units": 0, "line": "", "unknown": [], "unknown_line": "", "problem": None}
     try:
         asked = read_command(text)
         if not isinstance(asked, Imagine) or not asked.text.strip():
             return empty
-        draws = prompt.parse(asked.text, models=models, default_model=default_model, new_seed=lambda: 0).draws
+        draws = parsed(asked.text, by_every_model=asked.by_every_model).draws
     except Refused as error:
         return {**empty, "problem": sentence(wording.refusal(error, moment))}
     price = sum(quota.price(draw, models[draw.model]) for draw in draws)

@@ -102,8 +102,10 @@ class Site:
         body = await _read(request, Command)
         key = _key(request, body.key)
         match read_command(body.text):
-            case Imagine(text=text):
-                return await self._accepted(await self._studio.imagine(await self._person(), HERE, text, key=key))
+            case Imagine(text=text, by_every_model=every):
+                person = await self._person()
+                jobs = await self._studio.imagine(person, HERE, text, key=key, by_every_model=every)
+                return await self._accepted(jobs)
             case Ask() as ask:
                 return await self._asked(ask, key)
 
@@ -156,7 +158,7 @@ class Site:
         return answer({"models": every, "default": self._default_model})
 
     async def words(self, request: web.Request) -> web.Response:
-        return answer(documents.plan(request.query.get("text", ""), self._models, self._default_model))
+        return answer(documents.plan(request.query.get("text", ""), self._models, self._studio.parsed))
 
     async def image(self, request: web.Request) -> web.StreamResponse:
         job_id, index, kind = (request.match_info[name] for name in ("job", "index", "kind"))
