@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil
 
 from bot.commands import ASKS
+from bot.defaults import as_flags
 from bot.jobs import Job
 from bot.phrases import When, clip, counted, duration, units
 from bot.quota import bar
-from bot.views import Info, QueueView, QuotaView
+from bot.views import Info, QueueView, QuotaView, SettingsView
 from bot.wording import LINEAGE, status_line, title
 from engine.builtin.words import unknown_words
 from engine.catalogue import Catalogue
@@ -25,7 +26,7 @@ FLAG_HELP: Mapping[str, str] = {
     "--guidance N": "how closely it follows the prompt",
     "--scheduler name": "ddim, euler, euler_a, dpmpp_2m",
     "--model name": "what draws it",
-    "--style name": "the operator's presets",
+    "--style name": "one of the operator's presets, or none",
     "--strength 0-1": "how much of a given picture changes",
     "--private": "only for you",
 }
@@ -89,6 +90,14 @@ def queue(view: QueueView, when: When, quote: Quote = str) -> str:
 def history(jobs: list[Job], when: When, quote: Quote = str) -> str:
     lines = [f"`{job.id}` {quote(clip(title(job), 60))} — {job.status}, {when(job.created_ms)}" for job in jobs]
     return "\n".join(lines) or "No pictures yet. Type `/imagine a red car on a mountain road`."
+
+
+def settings(view: SettingsView) -> str:
+    """One's own defaults, and which of them would be refused."""
+    if not view.values:
+        return "You have no defaults of your own. Set some: `/limner settings --ar 3:2 --quality draft`."
+    gone = [f"`{as_flags({flag: view.values[flag]})}` can't be used any more." for flag in sorted(view.impossible)]
+    return "\n".join([f"Your defaults: `{as_flags(view.values)}`. What `/imagine` says beats them.", *gone])
 
 
 def models(catalogue: Catalogue) -> str:

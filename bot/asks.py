@@ -39,6 +39,8 @@ async def answer(
             return answers.queue(await studio.queue(person), when, quote)
         case "history", _:
             return answers.history(await studio.history(person, HISTORY), when, quote)
+        case "settings", _:
+            return answers.settings(await studio.settings(person, "".join(ask.args), ask.options))
         case "models", _:
             return answers.models(models)
     return answers.help_text()

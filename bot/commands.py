@@ -19,6 +19,7 @@ class Imagine:
 class Ask:
     verb: str  # a key of ASKS
     args: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)  # beside what was typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ ASKS = {
     "reroll": Form("reroll JOB [seed]", "draw it again with another seed", 1, 2),
     "compare": Form("compare PROMPT", "one prompt and seed, drawn by every model here", 1, 1),
     "models": Form("models", "what can draw here"),
+    "settings": Form("settings [flags | reset]", "your own defaults for /imagine"),
     "help": Form("help", "every command and flag"),
 }
 _COMMANDS = ("/imagine", "/limner")
@@ -60,8 +62,11 @@ def read_command(text: str) -> Imagine | Ask:
 
 def _asked(text: str) -> Ask | Imagine:
     words = text.split() or ["help"]
+    rest = "".join(text.split(maxsplit=1)[1:])
     if words[0].lower() == "compare":
-        return Imagine("".join(text.split(maxsplit=1)[1:]), by_every_model=True)
+        return Imagine(rest, by_every_model=True)
+    if words[0].lower() == "settings":
+        return Ask("settings", (rest,) if rest else ())
     verb, *args = words
     form = ASKS.get(verb.lower())
     if form is None:

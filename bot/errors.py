@@ -1,7 +1,7 @@
 """
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
-│   BadPrompt · BadOption · BadImage · QuotaExceeded · QueueFull · Unconfirmed
+│   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed
 │   NotAllowed · NoPermission · AgeRestricted · Unknown · Gone · Expired · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
@@ -44,6 +44,16 @@ class BadOption(Refused):
     def __init__(self, option: str, problem: str, *, nearest: str | None = None, allowed: str | None = None):
         super().__init__(f"{option}: {problem}")
         self.option, self.problem, self.nearest, self.allowed = option, problem, nearest, allowed
+
+
+class BadDefault(Refused):
+    """One of the person's own defaults is no longer possible; `option` is it as a flag, with its value."""
+
+    code = "bad_default"
+
+    def __init__(self, option: str, allowed: str | None):
+        super().__init__(option)
+        self.option, self.allowed = option, allowed
 
 
 class BadImage(Refused):

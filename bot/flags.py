@@ -23,6 +23,7 @@ FLAGS = {  # flag → the option that means the same
 }
 FLAG_OF = {option: flag for flag, option in FLAGS.items()}
 SHORT = {"s": "seed"}  # -n is --n
+MAX_TEXT = 8000  # characters: both prompts, escaped, and every flag
 MANY_WORDS = frozenset({"no", "style", "scheduler"})
 
 _MEANT = {**FLAG_OF, "cfg": "guidance", "scale": "guidance", "sampler": "scheduler", "size": "ar", "images": "n"}
@@ -78,6 +79,13 @@ def unknown(flag: str) -> BadOption:
     near = _MEANT.get(flag) or nearest(flag, tuple(FLAGS))
     every = " ".join(f"--{each}" for each in FLAGS)
     return BadOption(f"--{flag}", "unknown", nearest=f"--{near}" if near else None, allowed=every)
+
+
+def as_written(value: object) -> str:
+    """An option's value as a flag's would be."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)[:MAX_TEXT]
 
 
 def written(flag: str, value: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from msgspec.structs import replace
 
 from bot import flags
-from bot.errors import BadOption, BadPrompt
+from bot.errors import BadDefault, BadOption, BadPrompt
 from bot.grammar import MAX_JOBS, clean, escaped, expand, taken_apart
 from engine.catalogue import Catalogue, Model
 from engine.protocol import MAX_SEED, Draw
@@ -19,9 +19,9 @@ from engine.sizes import Size, base_size, final_size
 Quality = Literal["full", "draft"]
 
 MAX_PROMPT = 1500  # characters; the same for a negative prompt
-MAX_TEXT = 8000  # characters: both prompts, escaped, and every flag
 MAX_COUNT = 4
 DEFAULT_STRENGTH = 0.6
+NO_STYLE = "none"
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9", "9:21", "2:1", "1:2", "5:4", "4:5", "3:1", "1:3")
 
@@ -58,10 +58,12 @@ class _Here:
     options: Mapping[str, str]  # by flag
     image: str | None
     base: Draw | None
+    defaults: Mapping[str, str]
 
 
 _Compose = Callable[[str, str], str]  # the words that were written, the base's prompt → the prompt
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+_NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 _NO_STYLES: Mapping[str, Style] = MappingProxyType({})
 
 
@@ -74,15 +76,16 @@ def parse(
     options: Mapping[str, object] = _NO_OPTIONS,
     styles: Mapping[str, Style] = _NO_STYLES,
     base: Draw | None = None,
+    defaults: Mapping[str, str] = _NO_DEFAULTS,
 ) -> Parsed:
-    """What `text` asks for: a prompt with `{a, b}` permutations, then flags. An option beats a flag.
+    """What `text` asks for: a prompt with `{a, b}` permutations, then flags. An option beats a flag, a flag a default.
 
     `options` go by their names in `/imagine`; "image" is the path of an image that was checked.
     With `base`, what is not said stays as it is there, the seed included; words replace its prompt.
-    Raises BadPrompt or BadOption; nothing is clamped.
+    Raises BadPrompt, BadOption or BadDefault; nothing is clamped.
     """
     values, image = _by_flag(options)
-    here = _Here(models, default_model, new_seed, styles, values, image, base)
+    here = _Here(models, default_model, new_seed, styles, values, image, base, defaults)
     return _parse(text, lambda words, before: words or before, here)
 
 
@@ -93,13 +96,17 @@ def compare(
     new_seed: Callable[[], int],
     options: Mapping[str, object] = _NO_OPTIONS,
     styles: Mapping[str, Style] = _NO_STYLES,
+    defaults: Mapping[str, str] = _NO_DEFAULTS,
 ) -> Parsed:
     """What `text` asks for, once by every model and with the same seed. Raises as `parse` does."""
-    seed = new_seed()
+    seed, others = new_seed(), {flag: value for flag, value in defaults.items() if flag != "model"}
     each = [
-        parse(text, models=models, default_model=name, new_seed=lambda: seed, options=options, styles=styles)
+        parse(
+            text, models=models, default_model=name, new_seed=lambda: seed, options=options, styles=styles,
+            defaults=others,
+        )
         for name in models
-    ]
+    ]  # fmt: skip
     draws = tuple(draw for parsed in each for draw in parsed.draws)
     if len({draw.model for draw in draws}) < len(models):
         raise BadOption(f"--model {draws[0].model}", "has no place in a comparison", allowed=", ".join(models))
@@ -124,7 +131,7 @@ def change(
     and so does everything after `/imagine`, which is what a filled-in form sends. Raises as `parse` does.
     """
     values, image = _by_flag(options)
-    here = _Here(models, default_model, new_seed, styles, values, image, base)
+    here = _Here(models, default_model, new_seed, styles, values, image, base, _NO_DEFAULTS)
     command, _, rest = text.strip().partition(" ")
     if command.lower() == "/imagine":
         return _parse(rest, lambda words, before: words or before, here)
@@ -182,36 +189,42 @@ def default_steps(model: Model, quality: Quality) -> int:
 
 def _by_flag(options: Mapping[str, object]) -> tuple[Mapping[str, str], str | None]:
     """The options that were given, by flag, and the path of the init image."""
-    given = {name: _as_written(value) for name, value in options.items() if value is not None}
+    given = {name: flags.as_written(value) for name, value in options.items() if value is not None}
     image = given.pop("image", None)
     for name in given.keys() - flags.FLAG_OF.keys():
         raise flags.unknown(name)
     return {flags.FLAG_OF[name]: clean(value) for name, value in given.items()}, image
 
 
-def _as_written(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)[:MAX_TEXT]
-
-
 def _parse(text: str, compose: _Compose, here: _Here) -> Parsed:
-    if len(text) > MAX_TEXT:
+    if len(text) > flags.MAX_TEXT:
         raise BadPrompt("too_long", limit=MAX_PROMPT, amount=len(text))
     written = [taken_apart(each) for each in expand(clean(text))]
     asked = [(words, {**values, **here.options}) for words, values in written]
     is_private = any(
-        flags.choice("private", values.get("private", "no") or "yes", ("yes", "no")) == "yes" for _, values in asked
+        flags.choice("private", {"private": "no", **here.defaults, **values}["private"] or "yes", ("yes", "no"))
+        == "yes"
+        for _, values in asked
     )
     return Parsed(tuple(_draw(words, values, compose, here) for words, values in asked), is_private)
 
 
-def _draw(words: str, values: Mapping[str, str], compose: _Compose, here: _Here) -> Draw:
-    if not (words or values or here.image):
+def _draw(words: str, said: Mapping[str, str], compose: _Compose, here: _Here) -> Draw:
+    if not (words or said or here.image):
         raise BadPrompt("empty")
+    try:
+        return _drawn(words, {**here.defaults, **said}, compose, here)
+    except BadOption as error:
+        flag = error.option.removeprefix("--").partition(" ")[0]
+        if flag in said or flag not in here.defaults:
+            raise
+        raise BadDefault(error.option, error.allowed) from None
+
+
+def _drawn(words: str, values: Mapping[str, str], compose: _Compose, here: _Here) -> Draw:
     start = _start(values, here)
     model = here.models[start.model]
-    style = here.styles[flags.choice("style", values["style"], tuple(here.styles))] if "style" in values else Style()
+    style = _style(values.get("style", NO_STYLE), here.styles)
     prompt = clean(f"{style.before} {_within_limit(compose(words, start.prompt))} {style.after}")
     if not (prompt or model.knows_words):
         raise BadPrompt("empty")
@@ -255,6 +268,12 @@ def _start(values: Mapping[str, str], here: _Here) -> Draw:
         init_image=base.init_image if base else None,
         strength=base.strength if base else None,
     )
+
+
+def _style(name: str, styles: Mapping[str, Style]) -> Style:
+    if name.lower() == NO_STYLE and NO_STYLE not in styles:
+        return Style()
+    return styles[flags.choice("style", name, tuple(styles))]
 
 
 def _changes(values: Mapping[str, str], model: Model, quality: Quality) -> dict[str, object]:

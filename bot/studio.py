@@ -7,22 +7,35 @@ import asyncio
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from bot import buttons, prompt, quota
+from bot import buttons, defaults, prompt, quota
 from bot.decency import is_explicit
 from bot.dispatch import Dispatch
-from bot.errors import AgeRestricted, Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unconfirmed, Unknown
+from bot.errors import (
+    AgeRestricted,
+    BadOption,
+    Gone,
+    NotAllowed,
+    QueueFull,
+    QuotaExceeded,
+    Refused,
+    Unconfirmed,
+    Unknown,
+)
 from bot.feed import Feed
+from bot.flags import FLAGS
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
 from bot.prompt import Parsed, Style
 from bot.store import Callback, Limits, Store, Wanted
-from bot.views import Info, QueueView, QuotaView
+from bot.views import Info, QueueView, QuotaView, SettingsView
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, Request
 
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+_NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +94,49 @@ class Studio:
         Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable; AgeRestricted, where the place is not; and
         Unconfirmed where the price of several jobs was not yet agreed to.
         """
-        parsed = self.parsed(text, options, by_every_model=by_every_model)
+        parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=await self._store.defaults(person))
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
         _require_fit(wanted, is_confirmed=is_confirmed, allows_explicit=allows_explicit)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
-    def parsed(self, text: str, options: Mapping[str, object] = _NO_OPTIONS, *, by_every_model: bool = False) -> Parsed:
-        """What `imagine` would draw. Raises BadPrompt and BadOption."""
+    def parsed(
+        self,
+        text: str,
+        options: Mapping[str, object] = _NO_OPTIONS,
+        *,
+        by_every_model: bool = False,
+        defaults: Mapping[str, str] = _NO_DEFAULTS,
+    ) -> Parsed:
+        """What `imagine` would draw. Raises BadPrompt, BadOption and BadDefault."""
         rules = self._rules
-        if by_every_model:
-            return prompt.compare(
-                text, models=rules.models, new_seed=self._new_seed, options=options, styles=rules.styles
-            )
-        return prompt.parse(
-            text,
-            models=rules.models,
-            default_model=rules.default_model,
-            new_seed=self._new_seed,
-            options=options,
-            styles=rules.styles,
+        read = prompt.compare if by_every_model else partial(prompt.parse, default_model=rules.default_model)
+        return read(
+            text, models=rules.models, new_seed=self._new_seed, options=options, styles=rules.styles, defaults=defaults
         )
+
+    async def defaults(self, person: Person) -> Mapping[str, str]:
+        """One's own, by flag."""
+        return await self._store.defaults(person)
+
+    async def settings(
+        self, person: Person, text: str = "", options: Mapping[str, object] = _NO_OPTIONS
+    ) -> SettingsView:
+        """One's own defaults, after what flags or options change of them; "reset" forgets the others.
+
+        Raises BadOption; then nothing has changed.
+        """
+        is_reset, values = defaults.read(text, options)
+        for flag, value in values.items():
+            self.parsed("a", {FLAGS[flag]: value})
+        kept = await self._store.set_defaults(person, values, is_reset=is_reset)
+        return SettingsView(kept, frozenset(flag for flag in kept if not self._is_possible(flag, kept[flag])))
+
+    def _is_possible(self, flag: str, value: str) -> bool:
+        try:
+            self.parsed("a", {FLAGS[flag]: value})
+        except BadOption:
+            return False
+        return True
 
     async def press(
         self,
@@ -119,7 +155,7 @@ class Studio:
     ) -> list[Job]:
         """Press a button of `buttons.VERBS`: anyone may on a public image, and the presser pays.
 
-        As `imagine`, but raises Unknown and Gone too.
+        As `imagine`, but raises Unknown and Gone too; one's own defaults have no say.
         """
         job = await self.job(person, job_id, place)
         rules = self._rules

@@ -1,5 +1,6 @@
 """What the studio answers to questions: facts for `wording` and for pages, no sentences."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.feed import Live
@@ -52,6 +53,14 @@ class QuotaView:
             charges=account.charges,
             grants=account.grants,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsView:
+    """A person's own defaults, by flag."""
+
+    values: Mapping[str, str]
+    impossible: frozenset[str]  # those that a model or a preset that is gone has made so
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bot.errors import (
     AgeRestricted,
+    BadDefault,
     BadImage,
     BadOption,
     BadPrompt,
@@ -94,6 +95,10 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             return _bad_prompt(error)
         case BadOption():
             return _bad_option(error)
+        case BadDefault():
+            heading = f"Your default {code(error.option)} can't be used any more"
+            body = f"{begun(error.allowed or 'change it')}. Or forget your defaults: `/limner settings reset`."
+            return Sentence(heading, body, (Action("Show my defaults", command="/limner settings"),))
         case BadImage():
             return _bad_image(error)
         case QuotaExceeded():

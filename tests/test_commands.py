@@ -22,6 +22,8 @@ from bot.errors import BadOption
         ("/limner cancel k7q2", Ask("cancel", ("k7q2",))),
         ("/limner reroll k7q2 9", Ask("reroll", ("k7q2", "9"))),
         ("/limner compare A red  car --ar 3:2", Imagine("A red  car --ar 3:2", by_every_model=True)),
+        ("/limner settings", Ask("settings")),
+        ("/limner settings --style Noir  --ar 3:2", Ask("settings", ("--style Noir  --ar 3:2",))),
         ("/limner compare", Imagine("", by_every_model=True)),
     ],
 )

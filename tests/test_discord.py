@@ -156,6 +156,29 @@ async def test_a_comparison_is_confirmed_and_then_drawn_by_every_model(api, hous
     assert len({job.request.seed for job in jobs}) == 1
 
 
+async def test_own_defaults_are_set_with_options_and_used_by_imagine(api, house):
+    options = {"aspect": "3:2", "quality": "draft", "count": 2, "private": False}
+    asked = await api.slash(api.ada, api.channel, "limner settings", options)
+    assert asked.message.is_ephemeral
+    assert asked.message.text.startswith("Your defaults: `--ar 3:2 --quality draft --n 2 --private no`.")
+    plain = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car"})
+    draw = (await house.job(job_id(plain.message))).request
+    assert (draw.quality, draw.count, draw.width > draw.height) == ("draft", 2, True)
+    asked = await api.slash(api.ada, api.channel, "limner settings", {"reset": True})
+    assert "no defaults" in asked.message.text
+
+
+async def test_a_picture_to_draw_over_is_private_where_a_flag_or_a_default_says_so(api, house):
+    picture = Upload(a_png())
+    flag = await imagine(api, "at night --private", image=picture)
+    await api.slash(api.ada, api.channel, "limner settings", {"private": True})
+    default = await imagine(api, "at night", image=picture)
+    for asked in (flag, default):
+        message = await drawn(api, house, asked)
+        assert message.is_ephemeral
+    assert [m for m in api.channel.messages if not m.is_ephemeral] == []
+
+
 async def test_an_interaction_that_is_delivered_twice_is_one_job(api, house):
     asked = await imagine(api)
     api.redeliver(asked)
@@ -631,11 +654,18 @@ async def test_commands_of_chosen_servers_stand_there_alone(api, tmp_path):
         assert api.commands[None] == []
 
 
-async def test_a_refusal_after_a_promise_to_everyone_is_private_all_the_same(api, house):
+async def test_a_refusal_after_a_promise_to_everyone_is_private_all_the_same(api, tmp_path):
+    async with DiscordHouse(api, tmp_path / "data", allowance=0):
+        asked = await imagine(api, "a boat", image=Upload(a_png()))
+        [told] = await api.until(lambda: asked.followups)
+        assert told.is_ephemeral
+        assert "Not enough units" in told.text
+
+
+async def test_a_wrong_flag_is_told_before_the_picture_is_fetched(api, house):
     asked = await imagine(api, "a boat --stlye noir", image=Upload(a_png()))
-    [told] = await api.until(lambda: asked.followups)
-    assert told.is_ephemeral
-    assert "Did you mean `--style`" in told.text
+    assert asked.message.is_ephemeral
+    assert "Did you mean `--style`" in asked.message.text
 
 
 async def test_a_start_in_an_outage_is_tried_again(api, tmp_path):

@@ -21,14 +21,14 @@ NAME = re.compile(r"[\w'-]{1,32}")
 
 
 class Texts(Translator):
-    """Keeps what it is asked for and translates nothing; choices name values, which are the same everywhere."""
+    """Keeps what it is asked for and translates nothing; other choices name values, which are the same everywhere."""
 
     def __init__(self):
         self.asked = set()
 
     async def translate(self, string, locale, context):
-        if context.location is not TranslationContextLocation.choice_name:
-            self.asked.add(string.message)
+        if context.location is not TranslationContextLocation.choice_name or "template" in string.extras:
+            self.asked.add(string.extras.get("template", string.message))
 
 
 async def tree_with(translator):
@@ -95,3 +95,13 @@ async def test_no_two_siblings_share_a_name(payloads, language):
 async def test_no_command_is_longer_than_discord_takes(payloads, language):
     for command in payloads:
         assert length(command, language) <= 8000, command["name"]
+
+
+async def test_the_qualities_and_their_prices_are_in_each_language(payloads):
+    [imagine] = [command for command in payloads if command["name"] == "imagine"]
+    [quality] = [option for option in imagine["options"] if option["name"] == "quality"]
+    named = {choice["value"]: (choice["name"], choice["name_localizations"]["de"]) for choice in quality["choices"]}
+    assert named == {
+        "full": ("full · 2048 px · 2 units", "voll · 2048 px · Einheiten: 2"),
+        "draft": ("draft · 1 unit", "Entwurf · Einheiten: 1"),
+    }

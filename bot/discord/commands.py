@@ -13,9 +13,10 @@ from discord.app_commands import Choice, locale_str
 
 from bot import quota
 from bot.commands import ASKS, Ask, Imagine
+from bot.defaults import RESET
 from bot.discord.desk import Desk
-from bot.phrases import clip, units
-from bot.prompt import MAX_COUNT, default_steps
+from bot.phrases import begun, clip, units
+from bot.prompt import MAX_COUNT, NO_STYLE, default_steps
 from engine.catalogue import Catalogue, Model
 from engine.protocol import MAX_SEED, SCHEDULERS, Draw
 
@@ -39,14 +40,14 @@ class Languages(app_commands.Translator):
         self, string: locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
         language = "es-ES" if locale.value == "es-419" else locale.value
-        found: str | None = self._words.get(language, {}).get(string.message)
-        return found
+        found: str | None = self._words.get(language, {}).get(string.extras.get("template", string.message))
+        return found.format(**string.extras) if found and string.extras else found
 
 
 def build(client: discord.Client, desk: Desk, models: Catalogue, default_model: str) -> app_commands.CommandTree:
     tree = app_commands.CommandTree(client, allowed_contexts=_PLACES, allowed_installs=_INSTALLS)
     tree.add_command(_imagine(desk, models, default_model))
-    tree.add_command(_limner(desk))
+    tree.add_command(_limner(desk, models, default_model))
     tree.add_command(_admin(desk))
     for title, verb in MENUS.items():
         tree.add_command(app_commands.ContextMenu(name=locale_str(title), callback=_menu(desk, verb)))
@@ -61,9 +62,6 @@ async def definition(tree: app_commands.CommandTree) -> tuple[list[dict[str, Any
 
 
 def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.Command[Any, ..., None]:
-    model = models[default_model]
-    price = {quality: quota.price(_plain_draw(model, quality), model) for quality in ("full", "draft")}
-
     @app_commands.command(name=locale_str("imagine"), description=locale_str("Draw a picture from words, with AI"))
     @app_commands.rename(
         prompt=locale_str("prompt"), negative=locale_str("negative"), aspect=locale_str("aspect"),
@@ -91,10 +89,7 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
     @app_commands.choices(
         aspect=[Choice(name=each, value=each) for each in ASPECTS],
         scheduler=[Choice(name=each, value=each) for each in SCHEDULERS],
-        quality=[
-            Choice(name=f"full · 2048 px · {units(price['full'])}", value="full"),
-            Choice(name=f"draft · {units(price['draft'])}", value="draft"),
-        ],
+        quality=_qualities(models[default_model]),
     )
     async def imagine(
         interaction: discord.Interaction,
@@ -121,23 +116,28 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
         options = {name: value for name, value in given.items() if value is not None}
         await desk.imagine(interaction, Imagine(prompt, options), image)
 
-    @imagine.autocomplete("model")
-    async def models_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return _matching({model.name: model.title for model in models.values()}, typed)
-
-    @imagine.autocomplete("style")
-    async def styles_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return _matching({name: name for name in desk.styles}, typed)
-
+    _complete(imagine, desk, models)
     return imagine
 
 
-def _limner(desk: Desk) -> app_commands.Group:
+def _complete(command: app_commands.Command[Any, ..., None], desk: Desk, models: Catalogue) -> None:
+    """What this place may use, for its options `model` and `style`."""
+
+    @command.autocomplete("model")
+    async def models_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        return _matching({model.name: model.title for model in models.values()}, typed)
+
+    @command.autocomplete("style")
+    async def styles_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        return _matching({name: name for name in (*desk.styles, NO_STYLE)}, typed)
+
+
+def _limner(desk: Desk, models: Catalogue, default_model: str) -> app_commands.Group:
     group = app_commands.Group(name="limner", description=locale_str("Your quota, queue and pictures"))
 
-    def add(verb: str, callback: Callable[..., Awaitable[None]]) -> None:
-        meaning = locale_str(ASKS[verb].meaning[:1].upper() + ASKS[verb].meaning[1:])
-        group.command(name=locale_str(verb), description=meaning)(callback)  # type: ignore[arg-type]
+    def add(verb: str, callback: Callable[..., Awaitable[None]]) -> app_commands.Command[Any, ..., None]:
+        meaning = locale_str(begun(ASKS[verb].meaning))
+        return group.command(name=locale_str(verb), description=meaning)(callback)  # type: ignore[arg-type]
 
     def plain(verb: str) -> Callable[[discord.Interaction], Awaitable[None]]:
         async def callback(interaction: discord.Interaction) -> None:
@@ -166,8 +166,37 @@ def _limner(desk: Desk) -> app_commands.Group:
     async def compare(interaction: discord.Interaction, prompt: app_commands.Range[str, 1, MAX_TEXT]) -> None:
         await desk.imagine(interaction, Imagine(prompt, by_every_model=True))
 
+    @app_commands.describe(
+        model=locale_str("What draws it"),
+        aspect=locale_str("Its shape"),
+        quality=locale_str("Full size, or a draft at half the price"),
+        count=locale_str("How many, each with its own seed"),
+        style=locale_str("A preset of the operator's"),
+        private=locale_str("Only for you"),
+        reset=locale_str("Forget those that are set"),
+    )
+    @app_commands.choices(
+        aspect=[Choice(name=each, value=each) for each in ASPECTS], quality=_qualities(models[default_model])
+    )
+    async def settings(
+        interaction: discord.Interaction,
+        model: str | None = None,
+        aspect: str | None = None,
+        quality: str | None = None,
+        count: app_commands.Range[int, 1, MAX_COUNT] | None = None,
+        style: str | None = None,
+        private: bool | None = None,
+        reset: bool = False,
+    ) -> None:
+        given: dict[str, object] = {
+            "model": model, "aspect": aspect, "quality": quality, "count": count, "style": style, "private": private,
+        }  # fmt: skip
+        options = {name: value for name, value in given.items() if value is not None}
+        await desk.ask(interaction, Ask("settings", (RESET,) if reset else (), options))
+
     for callback in (show, cancel, reroll, compare):
         add(callback.__name__, callback)
+    _complete(add("settings", settings), desk, models)
     return group
 
 
@@ -198,6 +227,16 @@ def _menu(desk: Desk, verb: str) -> Callable[[discord.Interaction, discord.Messa
         await desk.menu(interaction, verb, message)
 
     return callback
+
+
+def _qualities(model: Model) -> list[Choice[str]]:
+    """With their prices, which each language writes in its own way."""
+    choices: list[Choice[str]] = []
+    for quality, name in (("full", "full · 2048 px"), ("draft", "draft")):
+        price = quota.price(_plain_draw(model, quality), model)
+        shown = locale_str(f"{name} · {units(price)}", template=f"{name} · {{units}}", units=price)
+        choices.append(Choice(name=shown, value=quality))
+    return choices
 
 
 def _matching(names: dict[str, str], typed: str) -> list[Choice[str]]:

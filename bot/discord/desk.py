@@ -71,13 +71,15 @@ class Desk:
     ) -> None:  # fmt: skip
         async with self._answering(interaction, asked):
             require_permissions(interaction)
-            is_private = bool(asked.options.get("private"))
+            person = await self.person(interaction.user)
             if image is not None:  # fetching it may take longer than Discord waits
+                own, options = await self._studio.defaults(person), {**asked.options, "image": image.filename}
+                is_private = self._studio.parsed(asked.text, options, defaults=own).is_private
                 await interaction.response.defer(ephemeral=is_private, thinking=True)
                 interaction.extras[SEEN_BY_ALL] = not is_private
                 asked = replace(asked, options={**asked.options, "image": str(await self._take(image))})
             jobs = await self._studio.imagine(
-                await self.person(interaction.user),
+                person,
                 place_of(interaction),
                 asked.text,
                 key=f"discord:{interaction.id}",

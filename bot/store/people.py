@@ -1,6 +1,7 @@
 """Persons and the identities that platforms give them. Runs inside the caller's transaction."""
 
 import sqlite3
+from collections.abc import Mapping
 
 from bot.jobs import Identity, Person
 
@@ -31,6 +32,19 @@ def user_id(conn: sqlite3.Connection, person_id: int, platform: str) -> str | No
         "SELECT user_id FROM identities WHERE person_id = ? AND platform = ?", (person_id, platform)
     ).fetchone()
     return row["user_id"] if row else None
+
+
+def defaults(conn: sqlite3.Connection, person_id: int) -> dict[str, str]:
+    return dict(conn.execute("SELECT flag, value FROM defaults WHERE person_id = ?", (person_id,)))
+
+
+def set_defaults(conn: sqlite3.Connection, person_id: int, values: Mapping[str, str]) -> None:
+    rows = [(person_id, flag, value) for flag, value in values.items()]
+    conn.executemany("INSERT OR REPLACE INTO defaults VALUES (?, ?, ?)", rows)
+
+
+def forget_defaults(conn: sqlite3.Connection, person_id: int) -> None:
+    conn.execute("DELETE FROM defaults WHERE person_id = ?", (person_id,))
 
 
 def _key(identity: Identity) -> tuple[str, str, str]:

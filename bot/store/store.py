@@ -3,7 +3,7 @@
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,21 @@ class Store:
     async def user_id(self, person_id: int, platform: str) -> str | None:
         """What the platform calls the person."""
         return await self._database.read(lambda conn: people.user_id(conn, person_id, platform))
+
+    async def defaults(self, person: Person) -> dict[str, str]:
+        """The person's own, by flag."""
+        return await self._database.read(lambda conn: people.defaults(conn, person.id))
+
+    async def set_defaults(self, person: Person, values: Mapping[str, str], *, is_reset: bool) -> dict[str, str]:
+        """All of them as they are then."""
+
+        def transaction(conn: sqlite3.Connection) -> dict[str, str]:
+            if is_reset:
+                people.forget_defaults(conn, person.id)
+            people.set_defaults(conn, person.id, values)
+            return people.defaults(conn, person.id)
+
+        return await self._database.run(transaction)
 
     async def account(self, person: Person, now_ms: int) -> Account:
         return await self._database.read(lambda conn: ledger.account(conn, person=person.id, now_ms=now_ms))

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -158,7 +159,8 @@ class Site:
         return answer({"models": every, "default": self._default_model})
 
     async def words(self, request: web.Request) -> web.Response:
-        return answer(documents.plan(request.query.get("text", ""), self._models, self._studio.parsed))
+        parsed = partial(self._studio.parsed, defaults=await self._studio.defaults(await self._person()))
+        return answer(documents.plan(request.query.get("text", ""), self._models, parsed))
 
     async def image(self, request: web.Request) -> web.StreamResponse:
         job_id, index, kind = (request.match_info[name] for name in ("job", "index", "kind"))

@@ -6,7 +6,9 @@ import { $, button, el, rich } from "./dom.js";
 const COMMANDS = [
   ["/imagine ", "draw a picture"], ["/limner quota", "units used and left"], ["/limner queue", "what waits"],
   ["/limner history", "your last pictures"], ["/limner show ", "one job, by its id"], ["/limner cancel", "stop the last job, or one by its id"],
-  ["/limner reroll ", "the same again with a new seed"], ["/limner compare ", "one prompt, drawn by every model here"], ["/limner models", "what can draw"], ["/limner help", "everything you can type"],
+  ["/limner reroll ", "the same again with a new seed"],
+  ["/limner compare ", "one prompt, drawn by every model here"], ["/limner models", "what can draw"],
+  ["/limner settings ", "your own defaults, as flags, or reset"], ["/limner help", "everything you can type"],
 ];
 const FLAGS = [
   ["--ar ", "shape, width to height", "1:1 3:2 2:3 4:3 3:4 16:9 9:16 21:9".split(" ")],
