@@ -1,8 +1,8 @@
 """
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
-│   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed
-│   NotAllowed · NoPermission · AgeRestricted · Unknown · Gone · Expired · Unavailable
+│   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed · NotAllowed · NoPermission
+│   BadWords · AgeRestricted · SwitchedOff · TooLarge · Unknown · Gone · Expired · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
@@ -122,6 +122,32 @@ class AgeRestricted(Refused):
     """What it asks for is drawn only where the platform keeps minors out."""
 
     code = "nsfw"
+
+
+class BadWords(Refused):
+    """`rule` is the name of what forbids it; `is_final`: no moderator can allow it. `reference` is its incident's."""
+
+    code = "bad_words"
+
+    def __init__(self, rule: str, reference: str, *, is_final: bool = False):
+        super().__init__(rule)
+        self.rule, self.reference, self.is_final = rule, reference, is_final
+
+
+class SwitchedOff(Refused):
+    """Nothing is drawn in this channel."""
+
+    code = "switched_off"
+
+
+class TooLarge(Refused):
+    """Only drafts are drawn in this channel; `as_draft` is the command of one, or empty."""
+
+    code = "too_large"
+
+    def __init__(self, width: int, height: int, *, as_draft: str = ""):
+        super().__init__(f"{width}×{height}")
+        self.longest_px, self.as_draft = max(width, height), as_draft
 
 
 class Unknown(Refused):

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
-from engine.protocol import FailureKind, Request
+from engine.protocol import FailureKind, IfFlagged, Request
 
 
 class Status(StrEnum):
@@ -66,6 +67,17 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelPolicy:
+    """What a channel allows; without one, everything."""
+
+    models: tuple[str, ...] = ()  # empty: all
+    largest: Literal["full", "draft"] = "full"
+    nsfw: bool = True  # where the platform keeps minors out: explicit prompts, and flagged images behind a spoiler
+    threads: bool = True
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     index: int
     seed: int
@@ -74,6 +86,7 @@ class Image:
     sha256: str
     width: int  # px
     height: int  # px
+    is_flagged: bool = False  # the safety check would not show it to everyone
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +109,5 @@ class Job:
     model_hash: str | None = None  # of the weights that drew it
     failure: FailureKind | None = None
     images: tuple[Image, ...] = ()
+    if_flagged: IfFlagged = "withhold"
+    is_unchecked: bool = False  # it may be drawn by a photographic model that has no classifier

@@ -46,6 +46,10 @@ def code(text: str) -> str:
     return f"`{clip(text.replace('`', chr(39)), 60)}`"
 
 
+def quoted(text: str) -> str:
+    return f'"{clip(text, 60)}"'
+
+
 def begun(text: str, *, small: bool = False) -> str:
     """`text` as a sentence begins; `small` as it goes on inside one."""
     return (text[:1].lower() if small else text[:1].upper()) + text[1:]

@@ -12,21 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bot import buttons, defaults, prompt, quota
-from bot.decency import is_explicit
 from bot.dispatch import Dispatch
-from bot.errors import (
-    AgeRestricted,
-    BadOption,
-    Gone,
-    NotAllowed,
-    QueueFull,
-    QuotaExceeded,
-    Refused,
-    Unconfirmed,
-    Unknown,
-)
+from bot.errors import BadOption, Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unconfirmed, Unknown
 from bot.feed import Feed
 from bot.flags import FLAGS
+from bot.gate import Gate, Here
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
 from bot.prompt import Parsed, Style
 from bot.store import Callback, Limits, Store, Wanted
@@ -48,6 +38,8 @@ class Rules:
     spool: Path
     operator_platforms: frozenset[str] = frozenset({"web"})  # whose people are the operator
     styles: Mapping[str, Style] = field(default_factory=dict)
+    operators_only: frozenset[str] = frozenset()  # photographic models without their classifier
+    draws_unchecked: bool = False  # they draw for everyone
 
 
 class Studio:
@@ -63,6 +55,14 @@ class Studio:
     ):
         self._rules, self._store, self._dispatch, self._feed = rules, store, dispatch, feed
         self._now_ms, self._new_seed = now_ms, new_seed
+        self.gate = Gate(
+            store,
+            models=rules.models,
+            default_model=rules.default_model,
+            operators_only=rules.operators_only,
+            draws_unchecked=rules.draws_unchecked,
+            now_ms=now_ms,
+        )
 
     @property
     def styles(self) -> Mapping[str, Style]:
@@ -91,12 +91,14 @@ class Studio:
 
         Where this call's return is not yet the platform's answer, `is_acknowledged` is False and
         the jobs wait for `acknowledged`; with `callback` the platform can be asked about it after a restart.
-        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable; AgeRestricted, where the place is not; and
+        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable, what `Here.admit` does, and
         Unconfirmed where the price of several jobs was not yet agreed to.
         """
-        parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=await self._store.defaults(person))
+        here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
+        defaults = await self._store.defaults(person)
+        parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=defaults, here=here)
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        _require_fit(wanted, is_confirmed=is_confirmed, allows_explicit=allows_explicit)
+        wanted = await _fitting(wanted, here, is_confirmed=is_confirmed)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     def parsed(
@@ -106,12 +108,13 @@ class Studio:
         *,
         by_every_model: bool = False,
         defaults: Mapping[str, str] = _NO_DEFAULTS,
+        here: Here | None = None,
     ) -> Parsed:
-        """What `imagine` would draw. Raises BadPrompt, BadOption and BadDefault."""
-        rules = self._rules
-        read = prompt.compare if by_every_model else partial(prompt.parse, default_model=rules.default_model)
+        """What `imagine` would draw, of all models or those of a place. Raises BadPrompt, BadOption and BadDefault."""
+        rules, where = self._rules, here or self._rules
+        read = prompt.compare if by_every_model else partial(prompt.parse, default_model=where.default_model)
         return read(
-            text, models=rules.models, new_seed=self._new_seed, options=options, styles=rules.styles, defaults=defaults
+            text, models=where.models, new_seed=self._new_seed, options=options, styles=rules.styles, defaults=defaults
         )
 
     async def defaults(self, person: Person) -> Mapping[str, str]:
@@ -166,7 +169,8 @@ class Studio:
             _require_source(request)
         lineage = Lineage(job.id, index, verb)
         wanted = [Wanted(each, self._price(each), lineage, pressed.is_private) for each in pressed.requests]
-        _require_fit(wanted, is_confirmed=is_confirmed, allows_explicit=allows_explicit)
+        here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
+        wanted = await _fitting(wanted, here, is_confirmed=is_confirmed)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:
@@ -329,12 +333,11 @@ def _is_same_workspace(place: Place | None, job: Job) -> bool:
     return place is not None and place.workspace == job.place.workspace
 
 
-def _require_fit(wanted: Sequence[Wanted], *, is_confirmed: bool, allows_explicit: bool) -> None:
-    prompts = (each.request.prompt if isinstance(each.request, Draw) else each.request.of.prompt for each in wanted)
-    if not allows_explicit and any(is_explicit(prompt) for prompt in prompts):
-        raise AgeRestricted
+async def _fitting(wanted: Sequence[Wanted], here: Here, *, is_confirmed: bool) -> list[Wanted]:
+    admitted = await here.admit(wanted)
     if len(wanted) > 1 and not is_confirmed:
         raise Unconfirmed(jobs=len(wanted), units=sum(each.units for each in wanted))
+    return admitted
 
 
 def _require_source(request: Request) -> None:

@@ -9,6 +9,7 @@ from bot.errors import (
     BadImage,
     BadOption,
     BadPrompt,
+    BadWords,
     Expired,
     Gone,
     ImageProblem,
@@ -17,13 +18,15 @@ from bot.errors import (
     QueueFull,
     QuotaExceeded,
     Refused,
+    SwitchedOff,
+    TooLarge,
     Unavailable,
     Unconfirmed,
     Unknown,
 )
 from bot.feed import Live
 from bot.jobs import Image, Job, Status
-from bot.phrases import When, begun, clip, code, counted, duration, units, utc
+from bot.phrases import When, begun, clip, code, counted, duration, quoted, units, utc
 from bot.prompt import MAX_PROMPT
 from bot.quota import bar
 from engine.given import LONGEST_PX, MAX_BYTES, MAX_PIXELS, SHORTEST_PX
@@ -112,6 +115,18 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             return Sentence(f"Only its owner or a moderator can {error.action} this")
         case AgeRestricted():
             return Sentence("That is drawn in age-restricted channels only", "Nothing was charged.")
+        case BadWords(is_final=True):
+            body = f"That is drawn nowhere: {error.rule} ({error.reference}). Say woman or man where you mean adults."
+            return Sentence("That prompt is not allowed", body)
+        case BadWords():
+            asking = f"Ask a moderator if that is wrong ({error.reference}). Nothing was charged."
+            return Sentence("That prompt is not allowed here", f"Rule {quoted(error.rule)}. {asking}")
+        case SwitchedOff():
+            return Sentence("Nothing is drawn in this channel", "A moderator has switched it off. Nothing was charged.")
+        case TooLarge():
+            smaller = (Action("Run as draft", command=error.as_draft),) if error.as_draft else ()
+            heading = f"{error.longest_px} px is not allowed in this channel"
+            return Sentence(heading, "Drafts are. Nothing was charged.", smaller)
         case NoPermission(who="you"):
             return Sentence("You can't do that here", f"It needs *{error.permission}*.")
         case NoPermission():

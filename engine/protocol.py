@@ -8,6 +8,7 @@ SCHEDULERS = ("ddim", "euler", "euler_a", "dpmpp_2m")
 MAX_SEED = 2**32 - 1
 
 Stage = Literal["loading", "drawing", "enlarging", "encoding"]
+IfFlagged = Literal["withhold", "keep"]  # what becomes of an image that the safety check flags
 FailureKind = Literal["out_of_memory", "timed_out", "unsafe", "bad_model", "bad_request", "internal"]
 
 
@@ -51,6 +52,8 @@ class Generate(Message, frozen=True, kw_only=True):
     weight: float  # an owner of weight 2 gets two turns where weight 1 gets one
     request: Request
     spool_dir: str  # where this job's files go; exists
+    if_flagged: IfFlagged = "withhold"
+    is_unchecked: bool = False  # a photographic model without its classifier draws it all the same
 
 
 class Cancel(Message, frozen=True, kw_only=True):
@@ -104,6 +107,15 @@ class ImageDone(Message, frozen=True, kw_only=True):
     sha256: str  # of the PNG
     width: int
     height: int
+    is_flagged: bool = False  # by the safety check
+
+
+class ImageWithheld(Message, frozen=True, kw_only=True):
+    """The safety check flagged it, or could not judge it: nothing of it is on disk."""
+
+    job_id: str
+    index: int
+    seed: int
 
 
 class Done(Message, frozen=True, kw_only=True):
@@ -131,6 +143,6 @@ class Timing(Message, frozen=True, kw_only=True):
 
 
 Command = Generate | Cancel | Load | Unload | Shutdown
-Event = Ready | Progress | Preview | ImageDone | Done | Cancelled | Failed | Timing
+Event = Ready | Progress | Preview | ImageDone | ImageWithheld | Done | Cancelled | Failed | Timing
 
 MAX_FRAME_BYTES = 8 * 2**20  # a frame is a 4-byte big-endian length and that many bytes of msgpack

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from bot.jobs import Image, Job, Lineage, Person, Place, Status
-from engine.protocol import FailureKind, Request
+from engine.protocol import FailureKind, IfFlagged, Request
 
 DOUBLE_PRESS_MS = 3_000
 FIRST_ID_LENGTH = 4
@@ -25,10 +25,11 @@ _LEADS_TO = {  # the moves there are: to each status, from which
 
 _INSERT = """
     INSERT INTO jobs (id, person_id, intake_id, platform, workspace_id, channel_id, thread_id, message_id,
-        request, is_private, units, root_id, parent_id, parent_index, verb, status, created_ms)
+        request, is_private, units, root_id, parent_id, parent_index, verb, status, created_ms,
+        if_flagged, is_unchecked)
     VALUES (:id, :person, :intake, :platform, :workspace_id, :channel_id, :thread_id, :message_id,
         :request, :is_private, :units, coalesce((SELECT root_id FROM jobs WHERE id = :parent), :id),
-        :parent, :parent_index, :verb, :status, :now_ms)
+        :parent, :parent_index, :verb, :status, :now_ms, :if_flagged, :is_unchecked)
 """
 _MOVE = """
     UPDATE jobs SET status = :to, failure = :failure,
@@ -48,12 +49,12 @@ _WAITING = """
     FROM jobs WHERE status IN ('received', 'queued')
 """
 _SAVE_IMAGE = """
-    INSERT OR REPLACE INTO images (job_id, image_index, seed, status, path, sha256, width, height)
-    SELECT id, :index, :seed, :status, :path, :sha256, :width, :height
+    INSERT OR REPLACE INTO images (job_id, image_index, seed, status, path, sha256, width, height, is_flagged)
+    SELECT id, :index, :seed, :status, :path, :sha256, :width, :height, :is_flagged
     FROM jobs WHERE id = :job AND status = 'running'
 """
 _IMAGES = """
-    SELECT job_id, image_index, seed, status, path, sha256, width, height
+    SELECT job_id, image_index, seed, status, path, sha256, width, height, is_flagged
     FROM images WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY job_id, image_index
 """
 
@@ -66,6 +67,8 @@ class Wanted:
     units: int
     lineage: Lineage | None = None
     is_private: bool = False
+    if_flagged: IfFlagged = "withhold"
+    is_unchecked: bool = False
 
 
 def insert(
@@ -92,6 +95,8 @@ def insert(
         "verb": lineage and lineage.verb,
         "status": status,
         "now_ms": now_ms,
+        "if_flagged": wanted.if_flagged,
+        "is_unchecked": wanted.is_unchecked,
     }
     conn.execute(_INSERT, values)
     conn.execute(_WRITE_EVENT, (job_id, now_ms, Status.RECEIVED, None))
@@ -188,6 +193,7 @@ def _to_json(request: Request) -> str:
 def _images(conn: sqlite3.Connection, job_ids: Iterable[str]) -> dict[str, tuple[Image, ...]]:
     found: dict[str, tuple[Image, ...]] = {}
     for job_id, *values in conn.execute(_IMAGES, (msgspec.json.encode(list(job_ids)).decode(),)):
+        values[-1] = bool(values[-1])
         found[job_id] = (*found.get(job_id, ()), Image(*values))
     return found
 
@@ -213,4 +219,6 @@ def _job(row: sqlite3.Row, images: tuple[Image, ...]) -> Job:
         model_hash=row["model_hash"],
         failure=row["failure"],
         images=images,
+        if_flagged=row["if_flagged"],
+        is_unchecked=bool(row["is_unchecked"]),
     )

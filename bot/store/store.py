@@ -14,6 +14,7 @@ from bot.store.chat import Callback
 from bot.store.connection import Database, DataLock, open_database, prepare_data_dir
 from bot.store.jobs import Wanted
 from bot.store.ledger import Account
+from bot.store.moderation import Moderation
 from bot.store.outbox import Parcel
 from engine.protocol import Draw, FailureKind
 
@@ -48,6 +49,7 @@ class Pending:
 class Store:
     def __init__(self, database: Database, lock: DataLock, *, new_id: Callable[[int], str] = new_job_id):
         self._database, self._lock, self._new_id = database, lock, new_id
+        self.moderation = Moderation(database)
 
     async def close(self) -> None:
         await self._database.close()
