@@ -46,6 +46,21 @@ ELEMENT_KEYS = {
     "file_input": {"action_id", "filetypes", "max_files"},
     "image": {"image_url", "slack_file", "alt_text"},
 }
+RICH_KEYS = {
+    "rich_text_section": {"elements"},
+    "rich_text_list": {"elements", "style", "indent", "offset", "border"},
+    "rich_text_preformatted": {"elements", "border", "language"},
+    "rich_text_quote": {"elements", "border"},
+    "text": {"text", "style"},
+    "link": {"url", "text", "unsafe", "style"},
+    "emoji": {"name", "unicode", "style", "skin_tone"},
+    "user": {"user_id", "style"},
+    "usergroup": {"usergroup_id", "style"},
+    "channel": {"channel_id", "style"},
+    "broadcast": {"range", "style"},
+    "date": {"timestamp", "format", "url", "fallback", "style"},
+    "color": {"value", "style"},
+}
 IN_ACTIONS = INTERACTIVE - TYPED
 VIEW_KEYS = {
     "modal": {
@@ -160,9 +175,23 @@ def _check_own(block: dict[str, Any], pointer: str, find_file: FileLookup) -> No
             kinds = ("rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote")
             if element.get("type") not in kinds:
                 raise wrong("unsupported rich text element", f"{pointer}/elements")
-        for part in walk(block):
-            if part.get("type") == "text" and not part.get("text"):
-                raise wrong("must be more than 0 characters", f"{pointer}/elements")
+        for part in walk(block["elements"]):
+            _check_rich(part, f"{pointer}/elements")
+
+
+def _check_rich(part: dict[str, Any], pointer: str) -> None:
+    kind = part.get("type")
+    if kind not in RICH_KEYS:
+        if "type" in part:
+            raise wrong(f"unsupported rich text element: {kind}", pointer)
+        if strange := set(part) - {"bold", "italic", "strike", "code", "underline"}:
+            raise wrong(f"invalid additional property: {min(strange)}", f"{pointer}/style")
+        return
+    _check_keys(part, RICH_KEYS[kind] | {"type"}, pointer)
+    if kind == "text" and not part.get("text"):
+        raise wrong("must be more than 0 characters", pointer)
+    if kind == "date" and not (isinstance(part.get("timestamp"), int) and "{" in part.get("format", "")):
+        raise wrong("must have a timestamp and a format with a token", pointer)
 
 
 def _check_part(part: dict[str, Any], pointer: str, find_file: FileLookup, *, is_top: bool) -> None:
