@@ -14,6 +14,7 @@ from tests.discord_api.rules import parse_multipart
 from tests.slack_api.chat import Request
 from tests.slack_api.faults import UPSTREAM
 from tests.slack_api.rules import Refusal
+from tests.slack_api.things import walk
 from tests.slack_api.uploads import Uploads
 
 # method: (scopes of which one is needed, requests a minute)
@@ -72,8 +73,14 @@ class Rest(Uploads):
         assert not strange, f"not in the stand-in: {strange}"
         assert not self.crashes, self.crashes[0]
         assert not self.violations, "\n".join(self.violations)
-        refused = [r for r in self.requests if r.error in MALFORMED and not _waits_for_file(r)]
+        refused = [r for r in self.requests if r.error in MALFORMED and not self._waits_for_file(r)]
         assert not refused, "\n".join(f"{r.method}: {r.answer} {r.form!r:.600}" for r in refused)
+
+    def _waits_for_file(self, request: Request) -> bool:
+        """Was it refused only as Slack had not processed its picture yet? That is worth another try."""
+        named = [part["slack_file"] for part in walk(request.form.get("blocks", [])) if "slack_file" in part]
+        known = all(self.slack_file(each) for each in named)
+        return known and "invalid slack file" in str(request.answer.get("errors"))
 
     def asked(self, method: str) -> list[Request]:
         return [request for request in self.requests if request.method == method]
@@ -263,11 +270,6 @@ MALFORMED = {
     "invalid_blocks", "invalid_blocks_format", "invalid_arguments", "invalid_metadata_format", "unknown_method",
     "invalid_metadata_schema", "no_text", "invalid_json", "not_authed", "invalid_payload", "invalid_arg_name",
 }  # fmt: skip
-
-
-def _waits_for_file(request: Request) -> bool:
-    """Was it refused only as Slack had not processed its picture yet? That is worth another try."""
-    return "invalid slack file" in str(request.answer.get("errors"))
 
 
 def _take(bucket: Bucket, key: str, now: float) -> None:
