@@ -211,6 +211,17 @@ def quota(as_json: Json = False) -> None:
         print(answers.quota(view, relative(now_ms)))
 
 
+@app.command("slack-manifest")
+def slack_manifest(
+    url: Annotated[str, typer.Option(metavar="URL", help="Where Slack is to send to, for HTTP: https://…")] = "",
+) -> None:
+    """The manifest to create the Slack app from, with the names of the commands as they are set."""
+    from bot.slack.manifest import manifest
+
+    with _told() as settings:
+        print(manifest(settings, url), end="")
+
+
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Look at this machine, the settings, the database and the models, and say how to mend what is wrong."""

@@ -180,9 +180,9 @@ def _tokens(settings: Settings) -> Iterator[Check]:
         yield from checkup.examine(settings)
     else:
         yield Check("discord", "ok", "not set up: docs/discord.md")
-    slack = [settings.slack_bot_token, settings.slack_app_token]
-    if any(slack) and not all(slack):
-        fix = "Set both LIMNER_SLACK_BOT_TOKEN and LIMNER_SLACK_APP_TOKEN."
-        yield Check("slack", "warn", "one of its two tokens is set", fix)
+    if settings.slack_bot_token or settings.slack_app_token or settings.slack_signing_secret:
+        from bot.slack import checkup as slack
+
+        yield from slack.examine(settings)
     else:
-        yield Check("slack", "ok", "tokens are set" if all(slack) else "not set up: docs/slack.md")
+        yield Check("slack", "ok", "not set up: docs/slack.md")

@@ -2,7 +2,7 @@
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
 │   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed · NotAllowed · NoPermission
-│   BadWords · AgeRestricted · SwitchedOff · TooLarge · Unknown · Gone · Expired · Unavailable
+│   NotServed · CannotPost · BadWords · AgeRestricted · SwitchedOff · TooLarge · Unknown · Gone · Expired · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
@@ -116,6 +116,26 @@ class NoPermission(Refused):
     def __init__(self, who: Literal["the bot", "you"], permission: str):
         super().__init__(f"{who}: {permission}")
         self.who, self.permission = who, permission
+
+
+class NotServed(Refused):
+    """Somebody whom the operator does not serve; "unseen": the platform does not say who they are."""
+
+    code = "not_served"
+
+    def __init__(self, reason: Literal["guest", "stranger", "deactivated", "team", "unseen"]):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CannotPost(Refused):
+    """A channel where the bot may say nothing; `invitation` is what brings it in, `job_ids` what was to stand there."""
+
+    code = "cannot_post"
+
+    def __init__(self, reason: Literal["not_invited", "archived", "closed"], invitation: str, job_ids: tuple[str, ...]):
+        super().__init__(reason)
+        self.reason, self.invitation, self.job_ids = reason, invitation, job_ids
 
 
 class AgeRestricted(Refused):

@@ -348,3 +348,11 @@ def _comes_on_top(words: str, before: str) -> bool:
     if known and 2 * len(known.intersection(said.split())) >= len(known):
         return False
     return bool(_COMES_ON_TOP.match(said)) or (len(said.split()) <= 3 and not _STANDS_ALONE.match(said))
+
+
+def plain_draw(model: Model, quality: Quality) -> Draw:
+    """One picture with nothing asked for: what a choice's label gives the price of."""
+    return Draw(
+        prompt="", negative_prompt=None, model=model.name, seed=0, count=1, steps=default_steps(model, quality),
+        guidance_scale=model.guidance_scale, scheduler=model.scheduler, width=2048, height=2048, quality=quality,
+    )  # fmt: skip

@@ -77,7 +77,6 @@ async def serve(settings: Settings) -> None:
         ends.push_async_callback(engine.close)
         host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
         _say_where(f"http://{host}:{port}", catalogue, settings)
-        _warn_of_tokens(settings)
         refused: list[CannotStart] = []
         async with asyncio.TaskGroup() as loops:
             running = [
@@ -100,12 +99,20 @@ def _connections(
     settings: Settings, studio: Studio, store: Store, adapters: dict[str, Adapter], models: Catalogue, spool: Path
 ) -> list[Connection]:
     """Those of the platforms whose tokens are set; each adds its adapter. What is not used is not loaded."""
-    if settings.discord_token is None:
-        return []
-    from bot.discord.connection import connect
+    connections: list[Connection] = []
+    if settings.discord_token:
+        from bot.discord.connection import connect
 
-    connection, adapters["discord"] = connect(settings, studio, store, models=models, spool=spool, now_ms=_now_ms)
-    return [connection]
+        connection, adapters["discord"] = connect(settings, studio, store, models=models, spool=spool, now_ms=_now_ms)
+        connections.append(connection)
+    if settings.slack_bot_token:
+        from bot.slack import connection as slack
+
+        connected, adapters["slack"] = slack.connect(
+            settings, studio, store, models=models, spool=spool, now_ms=_now_ms
+        )
+        connections.append(connected)
+    return connections
 
 
 async def _connected(connection: Connection, refused: list[CannotStart], stop: asyncio.Event) -> None:
@@ -186,23 +193,21 @@ def _say_where(url: str, models: Catalogue, settings: Settings) -> None:
     has_gpu = shutil.which("nvidia-smi") is not None
     has_photographs = any(not model.packaged for model in models.values())
     steps = next_steps(
-        url, wants_photographs=has_gpu and not has_photographs, is_on_discord=settings.discord_token is not None
+        url,
+        wants_photographs=has_gpu and not has_photographs,
+        is_on_discord=settings.discord_token is not None,
+        slack_command=settings.slack_commands[0] if settings.slack_bot_token else "",
     )
     _say(f"Limner {VERSION} · {url}", "", *steps, "")
 
 
-def _warn_of_tokens(settings: Settings) -> None:
-    if settings.slack_bot_token:
-        log.warning("a token for Slack is set, but this release does not connect to it yet")
-
-
-def next_steps(url: str, *, wants_photographs: bool, is_on_discord: bool = False) -> list[str]:
+def next_steps(url: str, *, wants_photographs: bool, is_on_discord: bool = False, slack_command: str = "") -> list[str]:
     """What a person can do now. A GPU is worth a hint while only the built-in model is there."""
     return [
         f"  Draw      open {url} and type a sentence",
         *(["  Photos    this GPU can draw them: .venv/bin/limner models add sd15"] if wants_photographs else []),
         f"  Discord   {'/imagine, on every server that the bot is on' if is_on_discord else 'docs/discord.md'}",
-        "  Slack     docs/slack.md",
+        f"  Slack     {f'{slack_command}, in every channel that the app is in' if slack_command else 'docs/slack.md'}",
         "  Stop      Ctrl-C",
     ]
 

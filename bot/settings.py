@@ -51,17 +51,38 @@ class Settings(BaseSettings):
     discord_gateway_url: str | None = None  # None: what the API names
     discord_attachment_hosts: Annotated[tuple[str, ...], NoDecode] = ("cdn.discordapp.com", "media.discordapp.net")
     slack_bot_token: SecretStr | None = None
-    slack_app_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None  # for Socket Mode
+    slack_signing_secret: SecretStr | None = None  # for HTTP in its place
+    slack_host: str = "127.0.0.1"
+    slack_port: int = Field(default=3000, ge=0, le=65535)
+    slack_api_url: str = "https://slack.com/api/"
+    slack_file_hosts: Annotated[tuple[str, ...], NoDecode] = ("files.slack.com",)
+    slack_commands: Annotated[tuple[str, ...], NoDecode] = ("/imagine", "/limner", "/limner-admin")
+    slack_admins: Annotated[tuple[str, ...], NoDecode] = ()  # user ids
+    slack_workspace_admins: bool = False  # whether they and the owners are admins here too
+    slack_guests: bool = False  # whether they may draw
+    slack_strangers: bool = False  # the same for people of other workspaces, in shared channels
 
     @property
     def models_path(self) -> Path:
         return self.models_dir or self.data / "models"
 
-    @field_validator("discord_guilds", "discord_attachment_hosts", mode="before")
+    @field_validator(
+        *("discord_guilds", "discord_attachment_hosts", "slack_file_hosts", "slack_commands", "slack_admins"),
+        mode="before",
+    )
     @classmethod
     def _listed(cls, value: object) -> object:
         """`A, B` in the environment, a list in the file."""
         return [part for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else value
+
+    @field_validator("slack_commands")
+    @classmethod
+    def _three(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(f"/{name.removeprefix('/').lower()}" for name in value)
+        if len(set(names)) != 3 or not all(re.fullmatch(r"/[a-z0-9_-]{1,31}", name) for name in names):
+            raise ValueError("it takes three names, like /imagine, /limner, /limner-admin")
+        return names
 
     @classmethod
     def settings_customise_sources(

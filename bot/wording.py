@@ -10,11 +10,13 @@ from bot.errors import (
     BadOption,
     BadPrompt,
     BadWords,
+    CannotPost,
     Expired,
     Gone,
     ImageProblem,
     NoPermission,
     NotAllowed,
+    NotServed,
     QueueFull,
     QuotaExceeded,
     Refused,
@@ -55,6 +57,11 @@ LINEAGE: Mapping[str, str] = {
     "full_size": "full size of",
     "again": "again from the recipe of",
 }
+
+
+DELETE_CONFIRM = ("Delete this picture?", "It is removed here and on disk; its recipe stays.", "Delete", "Keep")
+IN_THREAD = "the picture is in this message's thread"
+IN_MESSAGES = "It is in your direct messages with me."
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,11 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             return Sentence("You can't do that here", f"It needs *{error.permission}*.")
         case NoPermission():
             return Sentence("I can't post here", f"An admin must give me *{error.permission}* in this channel.")
+        case NotServed():
+            return Sentence("You can't draw here", f"{_NOT_SERVED[error.reason]} Nothing was charged.")
+        case CannotPost():
+            body = _CANNOT_POST[error.reason].format(invitation=error.invitation)
+            return Sentence("I can't post here", f"{body} Nothing was charged.")
         case Unknown():
             what = f"There is no {code(error.name)} here" if error.name else "That is not here"
             return Sentence(what, "It may have been deleted.", (Action("Show my pictures", command="/limner history"),))
@@ -143,6 +155,20 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
         case Unavailable():
             return Sentence("Nothing can be accepted right now", f"{begun(error.reason)}. Nothing was charged.")
     return Sentence("That can't be done", f"{begun(str(error))}. Nothing was charged.")
+
+
+_NOT_SERVED = {
+    "guest": "Whoever runs me does not let guests of this workspace draw.",
+    "stranger": "Whoever runs me does not let people of other workspaces draw.",
+    "deactivated": "This account is deactivated.",
+    "team": "I am not set up for this workspace.",
+    "unseen": "I could not look up who you are: try again in a minute.",
+}
+_CANNOT_POST = {
+    "not_invited": "I'm not in this channel: type `{invitation}`, or let me send it to you.",
+    "archived": "This channel is archived: use another one, or let me send it to you.",
+    "closed": "Somebody forbids me to post or to share files here: let me send it to you.",
+}
 
 
 def failure(kind: FailureKind, paid: int, *, longest_px: int = 2048, reference: str = "") -> Sentence:

@@ -35,20 +35,6 @@ def test_a_gpu_that_is_not_used_is_noticed(found, has_driver, states):
     assert state(doctor._torch(found, has_driver=has_driver)) == states
 
 
-@pytest.mark.parametrize(
-    ("settings", "slack"),
-    [
-        ({}, "ok"),
-        ({"slack_bot_token": "xoxb-1"}, "warn"),
-        ({"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1"}, "ok"),
-    ],
-)
-def test_half_of_the_slack_tokens_is_noticed_and_none_is_shown(settings, slack):
-    checks = list(doctor._tokens(Settings(**settings)))
-    assert state(checks)["slack"] == slack
-    assert not any("1" in check.found + check.fix for check in checks)
-
-
 def test_a_port_in_use_is_noticed():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -16,9 +16,9 @@ from bot.commands import ASKS, Ask, Imagine
 from bot.defaults import RESET
 from bot.discord.desk import Desk
 from bot.phrases import begun, clip, units
-from bot.prompt import MAX_COUNT, NO_STYLE, default_steps
+from bot.prompt import MAX_COUNT, NO_STYLE, QUALITIES, plain_draw
 from engine.catalogue import Catalogue, Model
-from engine.protocol import MAX_SEED, SCHEDULERS, Draw
+from engine.protocol import MAX_SEED, SCHEDULERS
 
 ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")
 MAX_TEXT = 6000  # characters, Discord's most: what is too long is then refused with our own sentence
@@ -232,8 +232,8 @@ def _menu(desk: Desk, verb: str) -> Callable[[discord.Interaction, discord.Messa
 def _qualities(model: Model) -> list[Choice[str]]:
     """With their prices, which each language writes in its own way."""
     choices: list[Choice[str]] = []
-    for quality, name in (("full", "full · 2048 px"), ("draft", "draft")):
-        price = quota.price(_plain_draw(model, quality), model)
+    for quality, name in zip(QUALITIES, ("full · 2048 px", "draft"), strict=True):
+        price = quota.price(plain_draw(model, quality), model)
         shown = locale_str(f"{name} · {units(price)}", template=f"{name} · {{units}}", units=price)
         choices.append(Choice(name=shown, value=quality))
     return choices
@@ -246,10 +246,3 @@ def _matching(names: dict[str, str], typed: str) -> list[Choice[str]]:
 
 def _id(text: str) -> str:
     return clip(text.strip(" `#").lower(), 40)
-
-
-def _plain_draw(model: Model, quality: Any) -> Draw:
-    return Draw(
-        prompt="", negative_prompt=None, model=model.name, seed=0, count=1, steps=default_steps(model, quality),
-        guidance_scale=model.guidance_scale, scheduler=model.scheduler, width=2048, height=2048, quality=quality,
-    )  # fmt: skip

@@ -65,6 +65,10 @@ def set_thread(conn: sqlite3.Connection, job_id: str, thread_id: str | None) -> 
     conn.execute("UPDATE jobs SET thread_id = ? WHERE id = ?", (thread_id, job_id))
 
 
+def set_channel(conn: sqlite3.Connection, job_id: str, channel_id: str) -> None:
+    conn.execute("UPDATE jobs SET channel_id = ? WHERE id = ?", (channel_id, job_id))
+
+
 def job_of_message(conn: sqlite3.Connection, platform: str, message_id: str) -> Job | None:
     return next(iter(jobs.select(conn, _OF_MESSAGE, (platform, message_id), newest=1)), None)
 
@@ -80,3 +84,21 @@ def note(conn: sqlite3.Connection, name: str) -> str | None:
 
 def set_note(conn: sqlite3.Connection, name: str, value: str) -> None:
     conn.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+
+def uploads(conn: sqlite3.Connection, job_id: str) -> dict[int, str]:
+    """The files that the platform keeps of a job's images, by index."""
+    rows = conn.execute("SELECT * FROM uploads WHERE job_id = ? ORDER BY image_index", (job_id,))
+    return {row["image_index"]: row["file_id"] for row in rows}
+
+
+def keep_upload(conn: sqlite3.Connection, job_id: str, index: int, file_id: str | None) -> None:
+    """None: there is none any more."""
+    conn.execute("DELETE FROM uploads WHERE job_id = ? AND image_index = ?", (job_id, index))
+    if file_id:
+        conn.execute("INSERT INTO uploads VALUES (?, ?, ?)", (job_id, index, file_id))
+
+
+def job_of_upload(conn: sqlite3.Connection, file_id: str) -> Job | None:
+    has_it = "id IN (SELECT job_id FROM uploads WHERE file_id = ?)"
+    return next(iter(jobs.select(conn, has_it, (file_id,), newest=1)), None)

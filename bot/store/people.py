@@ -26,12 +26,12 @@ def find(conn: sqlite3.Connection, identity: Identity) -> Person | None:
     return Person(row["id"], bool(row["is_operator"])) if row else None
 
 
-def user_id(conn: sqlite3.Connection, person_id: int, platform: str) -> str | None:
-    """What the platform calls the person."""
+def identity(conn: sqlite3.Connection, person_id: int, platform: str) -> Identity | None:
+    """Who the platform says that the person is."""
     row = conn.execute(
-        "SELECT user_id FROM identities WHERE person_id = ? AND platform = ?", (person_id, platform)
+        "SELECT * FROM identities WHERE person_id = ? AND platform = ?", (person_id, platform)
     ).fetchone()
-    return row["user_id"] if row else None
+    return Identity(platform, row["workspace_id"], row["user_id"], row["name"]) if row else None
 
 
 def defaults(conn: sqlite3.Connection, person_id: int) -> dict[str, str]:

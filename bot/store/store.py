@@ -62,7 +62,11 @@ class Store:
 
     async def user_id(self, person_id: int, platform: str) -> str | None:
         """What the platform calls the person."""
-        return await self._database.read(lambda conn: people.user_id(conn, person_id, platform))
+        found = await self.identity(person_id, platform)
+        return found.user_id if found else None
+
+    async def identity(self, person_id: int, platform: str) -> Identity | None:
+        return await self._database.read(lambda conn: people.identity(conn, person_id, platform))
 
     async def defaults(self, person: Person) -> dict[str, str]:
         """The person's own, by flag."""
@@ -144,10 +148,14 @@ class Store:
 
         return await self._database.run(transaction)
 
-    async def posted(self, job_id: str, *, message_id: str, thread_id: str | None) -> None:
-        """The job's message was made only now, or made again, in this thread or in none."""
+    async def posted(
+        self, job_id: str, *, message_id: str, thread_id: str | None, channel_id: str | None = None
+    ) -> None:
+        """The job's message was made only now, or made again, in this thread or in none, perhaps in another channel."""
 
         def transaction(conn: sqlite3.Connection) -> None:
+            if channel_id:
+                chat.set_channel(conn, job_id, channel_id)
             chat.set_message(conn, [job_id], message_id)
             chat.set_thread(conn, job_id, thread_id)
 
@@ -175,6 +183,17 @@ class Store:
 
     async def newest_in(self, platform: str, thread_id: str) -> Job | None:
         return await self._database.read(lambda conn: chat.newest_in(conn, platform, thread_id))
+
+    async def uploads(self, job_id: str) -> dict[int, str]:
+        """The files that the platform keeps of a job's images, by index."""
+        return await self._database.read(lambda conn: chat.uploads(conn, job_id))
+
+    async def uploaded(self, job_id: str, index: int, file_id: str | None) -> None:
+        """The platform keeps this file of an image; None: none any more."""
+        await self._database.run(lambda conn: chat.keep_upload(conn, job_id, index, file_id))
+
+    async def job_of_upload(self, file_id: str) -> Job | None:
+        return await self._database.read(lambda conn: chat.job_of_upload(conn, file_id))
 
     async def note(self, name: str) -> str | None:
         """What `set_note` remembered under this name."""

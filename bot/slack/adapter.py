@@ -1,0 +1,215 @@
+"""Jobs on Slack: one message each, changed until the pictures are in it; files and what came of them below it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from weakref import WeakValueDictionary
+
+from slack_sdk.errors import SlackApiError
+
+from bot import wording
+from bot.adapter import Undeliverable
+from bot.feed import Live
+from bot.jobs import Job, Place, Status
+from bot.slack import messages, uploads
+from bot.slack.faults import Fault, fault, name_of
+from bot.slack.web import UNREACHED, Web
+from bot.store import Store
+
+log = logging.getLogger(__name__)
+
+PING_AFTER_MS = 30_000  # of waiting
+SHARED_WITHIN_MS = 15 * 60_000  # or Slack's scan lets the files through to nobody
+_TAKES_PICTURE_TRIES = 6
+_NOWHERE = (Fault.NOT_INVITED, Fault.ARCHIVED, Fault.CLOSED)
+
+
+class Unposted(Undeliverable):
+    """`fault` says why nothing can be said there."""
+
+    def __init__(self, reason: Fault, name: str):
+        super().__init__(f"the bot may not post there ({name})")
+        self.fault = reason
+
+
+class SlackAdapter:
+    platform = "slack"
+    edits = True
+
+    def __init__(self, web: Web, store: Store, *, now_ms: Callable[[], int]):
+        self._web, self._store, self._now_ms = web, store, now_ms
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._stages: dict[str, str] = {}  # of the jobs on their way: what their messages say
+
+    async def show(self, job: Job, live: Live | None) -> None:
+        """Change the job's message; where it has none yet, or lost it, make one. Under load only its state counts."""
+        stage = f"{live.stage} {live.kept_after}" if live else ""
+        if live and job.place.message_id and self._stages.get(job.id) == stage and not self._web.has_room():
+            return
+        async with self._lock(job.id):
+            fresh = await self._store.job(job.id)
+            if fresh is None or (live is not None and fresh.status.is_over):
+                return  # its end was shown meanwhile
+            await self._put(fresh, await self._message(fresh, live))
+            self._stages[job.id] = stage
+            if live is None:
+                self._stages.pop(job.id, None)
+
+    async def deliver(self, job: Job) -> None:
+        async with self._lock(job.id):
+            job = await self._store.job(job.id) or job
+            if job.place.message_id is None:
+                job = replace(job, place=await self._post(job, await self._message(job, None)))
+            files = await self._shared(job)
+            await self._with_pictures(job, files)
+            self._stages.pop(job.id, None)
+
+    async def post(self, job: Job) -> Place:
+        """Make the job's message. Raises Unposted; after what the Web API raises, it may be there."""
+        async with self._lock(job.id):
+            job = await self._store.job(job.id) or job
+            return job.place if job.place.message_id else await self._post(job, await self._message(job, None))
+
+    async def remove(self, job: Job) -> None:
+        """Take the pictures of a deleted job, or of some of its images, out of its message and off Slack."""
+        async with self._lock(job.id):
+            files = await self._store.uploads(job.id)
+            kept = {image.index: files[image.index] for image in uploads.done(job) if image.index in files}
+            await self._put(job, await self._message(job, None, files=kept))
+            for index in files.keys() - kept.keys():
+                try:
+                    await self._web.files_delete(file=files[index])
+                except SlackApiError as error:
+                    if fault(error) != Fault.NO_FILE:
+                        raise
+                await self._store.uploaded(job.id, index, None)
+
+    async def reconcile(self, job: Job, channel_id: str, message_id: str) -> None:
+        """A message that says it is the job's: its making was answered too late. It is the one, or one too many."""
+        if job.place.message_id is None:
+            await self._store.posted(
+                job.id, message_id=message_id, thread_id=job.place.thread_id, channel_id=channel_id
+            )
+        elif job.place.message_id != message_id:
+            await self._web.chat_delete(channel=channel_id, ts=message_id)
+
+    async def direct(self, user_id: str) -> str:
+        """The conversation between a person and the bot."""
+        opened = await self._web.conversations_open(users=user_id)
+        return str(opened["channel"]["id"])
+
+    async def send_alone(self, job: Job, index: int, path: Any, suffix: str, user_id: str) -> None:
+        """A file of the job to one person."""
+        file_id = await uploads.send(self._web, path, wording.file_name(job.id, index, suffix), job)
+        await uploads.complete(self._web, [file_id], await self.direct(user_id), None)
+
+    async def again(self, job: Job) -> Mapping[str, Any]:
+        """The job's message once more, for somebody to see alone."""
+        return await self._message(job, None, files=await self._store.uploads(job.id))
+
+    async def _message(
+        self, job: Job, live: Live | None, *, remark: str = "", files: Mapping[int, str] | None = None
+    ) -> dict[str, Any]:
+        parent = await self._store.job(job.lineage.job_id) if job.lineage else None
+        lineage = wording.lineage_line(job, parent) if parent else ""
+        identity = await self._store.identity(job.person_id, self.platform)
+        name = (identity.name or identity.user_id) if identity else "someone"
+        return messages.message(job, live, name, lineage=lineage, remark=remark, files=files)
+
+    async def _put(self, job: Job, message: Mapping[str, Any]) -> None:
+        """Make the job's message say this."""
+        place = job.place
+        if place.message_id is None:
+            if job.status != Status.CANCELLED:  # nobody was told of it, so nobody misses it
+                await self._post(job, message)
+            return
+        try:
+            await self._web.chat_update(channel=place.channel_id, ts=place.message_id, **message)
+        except SlackApiError as error:
+            if fault(error) in _NOWHERE:
+                raise Unposted(fault(error), name_of(error)) from error
+            if fault(error) != Fault.NO_MESSAGE:
+                raise
+            if job.status in (Status.RENDERED, Status.FAILED, Status.CANCELLED):
+                await self._post(job, message)
+
+    async def _post(self, job: Job, message: Mapping[str, Any]) -> Place:
+        identity = await self._store.identity(job.person_id, self.platform)
+        channel_id, thread_id = job.place.channel_id, await self._thread(job)
+        if job.is_private and identity:
+            channel_id = await self.direct(identity.user_id)
+            thread_id = thread_id if channel_id == job.place.channel_id else None
+        try:
+            posted = await self._web.chat_postMessage(
+                channel=channel_id, thread_ts=thread_id, **message, **messages.UNFURLED
+            )
+        except SlackApiError as error:
+            if fault(error) == Fault.NO_MESSAGE and thread_id:  # its thread is gone
+                lost = replace(job, place=replace(job.place, thread_id=None), lineage=None)
+                return await self._post(lost, message)
+            if fault(error) in _NOWHERE:
+                raise Unposted(fault(error), name_of(error)) from error
+            raise
+        message_id = str(posted["ts"])
+        await self._store.posted(job.id, message_id=message_id, thread_id=thread_id, channel_id=channel_id)
+        return replace(job.place, channel_id=channel_id, message_id=message_id, thread_id=thread_id)
+
+    async def _thread(self, job: Job) -> str | None:
+        """What comes of a job goes to the thread of the first of its line, which every message has."""
+        if job.place.thread_id or job.lineage is None or job.lineage.verb == "again":
+            return job.place.thread_id
+        root = await self._store.job(job.root_id)
+        if root is None or root.place.channel_id != job.place.channel_id:
+            return None
+        return root.place.thread_id or root.place.message_id
+
+    async def _shared(self, job: Job) -> dict[int, str]:
+        place = job.place
+        try:
+            return await uploads.share(
+                self._web, self._store, job, channel_id=place.channel_id,
+                thread_id=place.thread_id or place.message_id, comment=await self._ping(job),
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise Undeliverable(f"{error.filename} is no longer on disk") from error
+        except uploads.NotShared as error:
+            if self._now_ms() - (job.finished_ms or 0) < SHARED_WITHIN_MS:
+                raise
+            raise await self._unshown(job, str(error)) from error
+        except SlackApiError as error:
+            if fault(error) not in _NOWHERE:
+                raise
+            raise await self._unshown(job, f"no files can be posted there ({name_of(error)})") from error
+
+    async def _unshown(self, job: Job, reason: str) -> Undeliverable:
+        """The message says so; the pictures wait for `show`."""
+        try:
+            await self._put(job, await self._message(replace(job, status=Status.UNDELIVERABLE), None))
+        except (Undeliverable, *UNREACHED) as error:
+            log.info("job %s: its message does not say that it cannot be shown: %s", job.id, error)
+        return Undeliverable(reason)
+
+    async def _with_pictures(self, job: Job, files: Mapping[int, str]) -> None:
+        """They are in the message as soon as Slack takes them there; in its thread they are already."""
+        for attempt in range(_TAKES_PICTURE_TRIES):
+            try:
+                return await self._put(job, await self._message(job, None, files=files))
+            except SlackApiError as error:
+                if fault(error) != Fault.NOT_YET:
+                    raise
+                log.info("job %s: Slack does not take its pictures yet", job.id)
+            await asyncio.sleep(0.5 * 2**attempt)
+        await self._put(job, await self._message(job, None, remark=wording.IN_THREAD))
+
+    async def _ping(self, job: Job) -> str:
+        """Said with the files, since a change pings nobody; only when the wait was long."""
+        identity = await self._store.identity(job.person_id, self.platform)
+        waited_ms = (job.finished_ms or 0) - job.created_ms
+        if identity is None or waited_ms <= PING_AFTER_MS or job.place.channel_id.startswith("D"):
+            return ""
+        return f"<@{identity.user_id}> `{job.id}` is ready"
+
+    def _lock(self, job_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(job_id, asyncio.Lock())

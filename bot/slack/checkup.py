@@ -1,0 +1,75 @@
+"""What Slack says of the tokens and the app: the part of `limner doctor` that asks it."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.doctor import Check
+from bot.settings import Settings
+from bot.slack.faults import Fault, fault, name_of
+from bot.slack.web import SCOPES, UNREACHED, Web, missing, refusal
+
+ONE_REQUEST_SECONDS = 10
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """At most 10 s for each of two requests. The tokens go to `slack_api_url` alone and stand in no answer."""
+    if settings.slack_bot_token is None:
+        yield Check("slack", "fail", "LIMNER_SLACK_BOT_TOKEN is not set", "Set it: docs/slack.md says where it is.")
+        return
+    if not (settings.slack_app_token or settings.slack_signing_secret):
+        found = "neither LIMNER_SLACK_APP_TOKEN nor LIMNER_SLACK_SIGNING_SECRET is set"
+        yield Check("slack", "fail", found, "Set the one for Socket Mode or for HTTP: docs/slack.md.")
+        return
+    yield from _bot(settings)
+    yield from _sockets(settings) if settings.slack_app_token else _port(settings)
+
+
+def _bot(settings: Settings) -> Iterator[Check]:
+    assert settings.slack_bot_token
+    answer = asyncio.run(_asked(settings, settings.slack_bot_token.get_secret_value(), "auth.test"))
+    if isinstance(answer, Check):
+        yield answer
+        return
+    yield Check("slack", "ok", f"signed in as {answer.get('user')} in {answer.get('team')}")
+    granted = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")} - {""}
+    lacking = sorted(SCOPES - granted)
+    found, _, fix = str(missing(lacking)).partition(": ")
+    yield Check("slack scopes", "fail", found, fix) if lacking else Check("slack scopes", "ok", "all that are needed")
+
+
+def _sockets(settings: Settings) -> Iterator[Check]:
+    assert settings.slack_app_token
+    answer = asyncio.run(_asked(settings, settings.slack_app_token.get_secret_value(), "apps.connections.open"))
+    yield answer if isinstance(answer, Check) else Check("slack sockets", "ok", "Slack gives connections")
+
+
+def _port(settings: Settings) -> Iterator[Check]:
+    where = f"{settings.slack_host}:{settings.slack_port}"
+    with socket.socket(socket.AF_INET6 if ":" in settings.slack_host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.slack_host, settings.slack_port))
+        except OSError as error:
+            fix = "If that is not Limner itself, set LIMNER_SLACK_HOST or LIMNER_SLACK_PORT."
+            yield Check("slack http", "warn", f"{where}: {error.strerror}", fix)
+            return
+    yield Check("slack http", "ok", f"{where} is free; Slack's requests have to be led there")
+
+
+async def _asked(settings: Settings, token: str, method: str) -> AsyncSlackResponse | Check:
+    web = Web(token, settings.slack_api_url)
+    web.timeout = ONE_REQUEST_SECONDS
+    try:
+        return await web.api_call(method)
+    except UNREACHED as error:
+        if isinstance(error, SlackApiError) and fault(error) in (Fault.REVOKED, Fault.NO_SCOPE):
+            found, _, fix = str(refusal(error, is_app_token=method == "apps.connections.open")).partition(": ")
+            return Check("slack", "fail", found, fix)
+        reason = name_of(error) if isinstance(error, SlackApiError) else type(error).__name__
+        found = f"{settings.slack_api_url} cannot be reached ({reason or 'no answer'})"
+        fix = "Look at this machine's network and LIMNER_SLACK_API_URL; `limner run` keeps trying."
+        return Check("slack", "warn", found, fix)

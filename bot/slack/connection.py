@@ -1,0 +1,187 @@
+"""The connection to Slack: signs in, takes what comes by sockets or signed HTTP, and says why if it cannot."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web as http
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import CannotStart
+from bot.settings import Settings
+from bot.slack.adapter import SlackAdapter
+from bot.slack.desk import Desk
+from bot.slack.faults import Fault, fault
+from bot.slack.given import Given
+from bot.slack.interactions import Turn, read
+from bot.slack.web import SCOPES, UNREACHED, Web, missing, refusal
+from bot.store import Store
+from bot.studio import Studio
+from engine.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+PATH = "/slack/events"
+SOCKETS = 2  # so that one is there while the other is replaced
+ACK_SECONDS = 2.0  # Slack waits for three
+LONGEST_PAUSE_SECONDS = 300.0
+MOST_REMEMBERED = 20_000
+_MAX_BODY_BYTES = 2**20
+
+
+def connect(
+    settings: Settings, studio: Studio, store: Store, *, models: Catalogue, spool: Path, now_ms: Callable[[], int]
+) -> tuple["Connection", SlackAdapter]:
+    assert settings.slack_bot_token
+    web = Web(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    adapter = SlackAdapter(web, store, now_ms=now_ms)
+    given = Given(settings, web, spool / "given")
+    desk = Desk(settings, studio, store, adapter, web, models=models, given=given)
+    return Connection(settings, web, desk), adapter
+
+
+class Connection:
+    def __init__(self, settings: Settings, web: Web, desk: Desk):
+        self._settings, self._web, self._desk = settings, web, desk
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._turns: set[asyncio.Task[None]] = set()
+        secret, quiet = settings.slack_signing_secret, logging.getLogger(f"{__name__}.bolt")
+        quiet.setLevel(logging.CRITICAL)  # it would log bodies and tickets; what matters of it is logged here
+
+        async def authorize() -> AuthorizeResult:
+            return self._bot
+
+        self._app = AsyncApp(
+            client=web, authorize=authorize, logger=quiet, signing_secret=secret.get_secret_value() if secret else "",
+            ssl_check_enabled=False, attaching_function_token_enabled=False,
+        )  # fmt: skip
+        self._app.middleware(self._take)
+        self.port: int | None = None  # of signed HTTP, once it listens
+
+    async def run(self) -> None:
+        """Until cancelled. Raises CannotStart where only the operator can mend it; an outage is waited for."""
+        self._require_settings()
+        async with AsyncExitStack() as ends:
+            self._web.session = await ends.enter_async_context(
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._web.timeout))
+            )
+            ends.push_async_callback(self._end_turns)
+            await self._sign_in()
+            if self._settings.slack_app_token:
+                await self._open_sockets(ends)
+            else:
+                await self._listen(ends)
+            raise await asyncio.shield(self._web.refused)
+
+    def _require_settings(self) -> None:
+        settings = self._settings
+        if not (settings.slack_app_token or settings.slack_signing_secret):
+            raise CannotStart(
+                "LIMNER_SLACK_BOT_TOKEN is set, but neither LIMNER_SLACK_APP_TOKEN nor LIMNER_SLACK_SIGNING_SECRET: "
+                "set the one of them that docs/slack.md tells for Socket Mode or HTTP."
+            )
+
+    async def _sign_in(self) -> None:
+        pause = 1.0
+        while True:
+            try:
+                answer = await self._web.auth_test()
+                break
+            except UNREACHED as error:
+                if fault(error) in (Fault.REVOKED, Fault.NO_SCOPE):
+                    raise refusal(error) from None  # type: ignore[arg-type]
+                log.warning("Slack cannot be reached (%s); trying again in %.0f s", reason(error), pause)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+        granted = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")} - {""}
+        if granted and (lacking := sorted(SCOPES - granted)):
+            raise missing(lacking)
+        self._web.team_id, self._web.bot_name = str(answer.get("team_id")), str(answer.get("user"))
+        self._bot = AuthorizeResult(
+            enterprise_id=answer.get("enterprise_id"), team_id=answer.get("team_id"), bot_token=self._web.token,
+            bot_id=answer.get("bot_id"), bot_user_id=answer.get("user_id"),
+        )  # fmt: skip
+        log.info("signed in to Slack as %s in %s", answer.get("user"), answer.get("team"))
+
+    async def _open_sockets(self, ends: AsyncExitStack) -> None:
+        assert self._settings.slack_app_token
+        token = self._settings.slack_app_token.get_secret_value().strip()
+        asking = Web(token, self._settings.slack_api_url)
+        asking.session, asking.refused = self._web.session, self._web.refused
+        for _ in range(SOCKETS):
+            handler = AsyncSocketModeHandler(self._app, token, web_client=asking, ping_interval=5)
+            ends.push_async_callback(handler.close_async)
+            opening = asyncio.create_task(handler.connect_async())
+            await asyncio.wait({opening, self._web.refused}, return_when=asyncio.FIRST_COMPLETED)
+            opening.cancel()
+
+    async def _listen(self, ends: AsyncExitStack) -> None:
+        """Only `PATH`, and of that only what Slack signed."""
+        settings, app = self._settings, http.Application(client_max_size=_MAX_BODY_BYTES)
+        app.router.add_post(PATH, self._signed)
+        runner = http.AppRunner(app, access_log=None, handle_signals=False)
+        await runner.setup()
+        ends.push_async_callback(runner.cleanup)
+        try:
+            await http.TCPSite(runner, settings.slack_host, settings.slack_port).start()
+        except OSError as error:
+            where = f"{settings.slack_host}:{settings.slack_port}"
+            raise CannotStart(
+                f"{where} cannot be listened on ({error.strerror}): set LIMNER_SLACK_HOST or LIMNER_SLACK_PORT."
+            ) from None
+        self.port = runner.addresses[0][1]
+        log.info("Slack is to send to %s of http://%s:%d", PATH, settings.slack_host, self.port)
+
+    async def _signed(self, request: http.Request) -> http.StreamResponse:
+        """The same request is taken once: Slack signs anew what it sends again."""
+        response = await self._app.async_dispatch(await to_bolt_request(request))
+        answer: http.StreamResponse = await to_aiohttp_response(response)
+        return answer
+
+    async def _take(self, req: AsyncBoltRequest, body: Mapping[str, Any]) -> BoltResponse:
+        """What is signed or came by a socket: accepted, then acknowledged, at the latest in two seconds."""
+        signature = (req.headers.get("x-slack-signature") or [""])[0]
+        if signature and not self._is_new(signature):
+            return BoltResponse(status=401, body="")
+        asked = read(body)
+        if asked is None or not self._is_new(asked.key):
+            return BoltResponse(status=200, body="")
+        turn = Turn(asked, self._web)
+        task = asyncio.create_task(self._desk.take(turn))
+        self._turns.add(task)
+        task.add_done_callback(self._turns.discard)
+        await asyncio.wait({turn.acked}, timeout=ACK_SECONDS)
+        turn.ack()
+        answer = turn.acked.result()
+        return BoltResponse(status=200, body=dict(answer) if answer else "")
+
+    def _is_new(self, key: str) -> bool:
+        """Slack delivers some things twice; those that made jobs the store knows for ever."""
+        if key in self._seen:
+            return False
+        self._seen[key] = None
+        while len(self._seen) > MOST_REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+    async def _end_turns(self) -> None:
+        for task in list(self._turns):
+            task.cancel()
+        await asyncio.gather(*self._turns, return_exceptions=True)
+
+
+def reason(error: BaseException) -> str:
+    if isinstance(error, SlackApiError):
+        return f"status {getattr(error.response, 'status_code', '?')}"
+    return type(error).__name__

@@ -1,0 +1,167 @@
+"""The views that people fill in or look at: the form of a new image, a text to change, the App Home."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bot import answers, flags, quota, wording
+from bot.commands import Imagine
+from bot.controls import Control, Press
+from bot.errors import BadImage, BadOption, Refused
+from bot.jobs import Job, Status
+from bot.phrases import clip, units
+from bot.prompt import MAX_COUNT, Quality, plain_draw
+from bot.slack import messages
+from bot.slack.messages import Block
+from bot.views import QueueView, QuotaView
+from engine.catalogue import Catalogue
+from engine.protocol import MAX_SEED
+
+ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")
+MAX_TYPED = 3000  # characters, Slack's most
+MAX_CHOICES = 100
+MAX_ERROR = 300
+_QUALITIES: tuple[tuple[Quality, str], ...] = (("full", "full · 2048 px"), ("draft", "draft"))
+
+View = dict[str, Any]
+
+
+class NewImage:
+    """Everything that `/imagine` takes. Where nothing is chosen, a flag of the prompt counts, then the default."""
+
+    def __init__(self, models: Catalogue, default_model: str, styles: Callable[[], Iterable[str]]):
+        self._models, self._default_model, self._styles = models, default_model, styles
+
+    def view(self, text: str = "") -> View:
+        model = self._models[self._default_model]
+        prices: dict[str, str] = {
+            quality: units(quota.price(plain_draw(model, quality), model)) for quality, _ in _QUALITIES
+        }
+        qualities: dict[str, str] = {quality: f"{label} · {prices[quality]}" for quality, label in _QUALITIES}
+        counts = {str(count): str(count) for count in range(1, MAX_COUNT + 1)}
+        models = {model.name: model.title for model in self._models.values()}
+        styles = {name: name for name in self._styles()}
+        fields = [
+            _input(
+                "prompt", "Prompt", _typed(text), "Flags may follow, {red, blue} makes one job of each.", needed=True
+            ),
+            _input("negative", "Without", _typed()),
+            _input("aspect", "Aspect", _select({each: each for each in ASPECTS})),
+            _input("quality", "Quality", _select(qualities)),
+            _input("count", "Count", _select(counts)),
+            _input("seed", "Seed", _number(0, MAX_SEED), "The same seed draws the same picture."),
+            _input("model", "Model", _select(models)),
+            *([_input("style", "Style", _select(styles))] if styles else []),
+            _input("image", "Image", _file(), "A picture to draw over."),
+            _input("strength", "Strength", _number(0, 1, is_decimal=True), "How much of that picture changes, 0 to 1."),
+            _input("where", "Where to post", _conversation(), "Nowhere: only for you, in your messages with me."),
+        ]
+        return _modal("New image", Press("imagine"), fields, "Draw")
+
+
+def text_form(title: str, press: Press, text: str | None, metadata: str = "") -> View:
+    """One field. While `text` is not known yet, a view that waits for it: it has to be open within three seconds."""
+    if text is None:
+        return _modal(title, press, [messages.rich(*messages.literal("…"))], "", metadata)
+    return _modal(title, press, [_input("prompt", "Prompt and flags", _typed(text), needed=True)], "Draw", metadata)
+
+
+def told(title: str, it: wording.Sentence) -> View:
+    return _modal(title, Press("told"), messages.sentence(it)["blocks"], "")
+
+
+def filled_in(values: Mapping[str, Mapping[str, Any]]) -> tuple[Imagine, str | None, str]:
+    """What a form of a new image asks for; the file to draw over; the channel to post in, or ""."""
+    given = {name: _value(next(iter(fields.values()), {})) for name, fields in values.items()}
+    text, image, where = (given.pop(name, None) for name in ("prompt", "image", "where"))
+    options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if not where:
+        options["private"] = True
+    return Imagine(text or "", options), image, where or ""
+
+
+def errors(error: Refused, it: wording.Sentence, values: Mapping[str, object]) -> dict[str, str]:
+    """A refusal at the field that it is about."""
+    field = "prompt"
+    if isinstance(error, BadOption):
+        field = flags.FLAGS.get(error.option.split()[0].lstrip("-"), field)
+    elif isinstance(error, BadImage):
+        field = "image"
+    said = f"{it.title}. {it.body}".strip().replace("..", ".")
+    return {field if field in values else "prompt": clip(messages.spoken(said), MAX_ERROR)}
+
+
+def home(view: QuotaView, own: Sequence[tuple[Job, Mapping[int, str]]], defaults: str, queue: QueueView | None) -> View:
+    """`own`: the last pictures with the files that Slack keeps of them; `queue` is for admins."""
+    said = answers.quota(view, messages.moment)
+    blocks = [_header("Your units"), messages.rich(*messages.runs(said))]
+    blocks += messages.actions([Control("New image", Press("new")), Control("Refresh", Press("home"))])
+    blocks += [_header("Defaults"), messages.rich(*messages.runs(defaults))]
+    if queue is not None:
+        waiting = answers.queue(queue, messages.moment, messages.plain)
+        blocks += [_header("Queue"), messages.rich(*messages.runs(clip(waiting, messages.MAX_TEXT)))]
+    if own:
+        blocks.append(_header("Your last pictures"))
+    for job, files in own:
+        line = wording.done_line(job) if job.status == Status.DELIVERED else str(job.status)
+        title = messages.literal(clip(" ".join(wording.title(job).split()), 200), bold=True)
+        blocks.append(messages.rich(*title, *messages.runs(f"\n{line}")))
+        blocks += [messages.image(job, file_id) for file_id in files.values()]
+    return {"type": "home", "blocks": blocks[:100]}
+
+
+def _modal(title: str, press: Press, blocks: list[Block], submit: str, metadata: str = "") -> View:
+    view = {
+        "type": "modal",
+        "callback_id": press.id,
+        "title": _plain(title),
+        "blocks": blocks,
+        "close": _plain("Close"),
+    }
+    return view | ({"submit": _plain(submit)} if submit else {}) | ({"private_metadata": metadata} if metadata else {})
+
+
+def _input(name: str, label: str, element: Block, hint: str = "", *, needed: bool = False) -> Block:
+    """The name of a field is the option's."""
+    made = {"type": "input", "block_id": name, "label": _plain(label), "element": element | {"action_id": name}}
+    return made | {"optional": not needed} | ({"hint": _plain(hint)} if hint else {})
+
+
+def _typed(text: str = "") -> Block:
+    made: Block = {"type": "plain_text_input", "multiline": True, "max_length": MAX_TYPED}
+    return made | ({"initial_value": clip(text, MAX_TYPED)} if text else {})
+
+
+def _select(choices: Mapping[str, str]) -> Block:
+    found = list(choices.items())[:MAX_CHOICES]
+    options = [{"text": _plain(clip(label, 75)), "value": clip(value, 150)} for value, label in found]
+    return {"type": "static_select", "options": options}
+
+
+def _number(low: int, high: int, *, is_decimal: bool = False) -> Block:
+    return {
+        "type": "number_input", "is_decimal_allowed": is_decimal, "min_value": str(low), "max_value": str(high),
+    }  # fmt: skip
+
+
+def _file() -> Block:
+    return {"type": "file_input", "filetypes": ["png", "jpg", "jpeg", "webp"], "max_files": 1}
+
+
+def _conversation() -> Block:
+    """With a URL that answers there, also where the bot is not."""
+    return {"type": "conversations_select", "default_to_current_conversation": True, "response_url_enabled": True}
+
+
+def _header(text: str) -> Block:
+    return {"type": "header", "text": _plain(text)}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}
+
+
+def _value(state: Mapping[str, Any]) -> str | None:
+    if files := state.get("files"):
+        return str(files[0]["id"])
+    chosen = (state.get("selected_option") or {}).get("value")
+    return state.get("value") or chosen or state.get("selected_conversation")

@@ -1,0 +1,214 @@
+"""What Slack brings, read; and how each is acknowledged and answered."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any, Literal
+
+from bot.commands import Imagine
+from bot.controls import Press
+from bot.jobs import Place
+from bot.slack.messages import UNFURLED
+from bot.slack.web import UNREACHED, Web
+
+log = logging.getLogger(__name__)
+
+ANSWERS = 5  # that a response URL takes
+_FORMATTED = re.compile(r"<([@#!])([^>|]*)(?:\|([^>]*))?>|<([^>|\s]+)\|([^>]*)>|<((?:https?|mailto):[^>|\s]+)>")
+
+Kind = Literal["command", "press", "form", "shortcut", "menu", "mention", "home", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing that a person did. `key` is the same however often Slack delivers it."""
+
+    kind: Kind
+    key: str
+    team_id: str
+    user_id: str
+    user_name: str = ""
+    user_team_id: str = ""
+    channel_id: str = ""
+    thread_id: str | None = None
+    message_id: str = ""  # what it was done on
+    text: str = ""  # what was typed; of a button its value; of a form and a shortcut its name
+    command: str = ""
+    trigger_id: str = field(default="", repr=False)
+    response_url: str = field(default="", repr=False)
+    values: Mapping[str, Any] = field(default_factory=dict)  # of a form
+    metadata: str = ""  # that a form was opened with
+    job_id: str = ""  # that stands in the message's metadata
+    file_id: str = ""  # of the message
+    is_ephemeral: bool = False
+
+    @property
+    def place(self) -> Place:
+        return Place("slack", self.team_id, self.channel_id, self.thread_id)
+
+
+class Turn:
+    """One delivery of it: acknowledged once, answered in private."""
+
+    def __init__(self, asked: Asked, web: Web):
+        self.asked, self._web = asked, web
+        self.acked: asyncio.Future[Mapping[str, object]] = asyncio.get_running_loop().create_future()
+        self._answers = 0
+        self.what: Imagine | Press | None = None  # that a refusal can offer again
+
+    def ack(self, answer: Mapping[str, object] | None = None) -> bool:
+        """False if Slack was answered before, since it waits for three seconds."""
+        if self.acked.done():
+            return False
+        self.acked.set_result(answer or {})
+        return True
+
+    async def tell(self, message: Mapping[str, Any], *, channel_id: str = "", url: str = "") -> None:
+        """Say it to the person alone: where they asked, or else in their direct messages."""
+        self.ack()
+        asked = self.asked
+        url, channel_id = url or asked.response_url, channel_id or asked.channel_id
+        if url and self._answers < ANSWERS:
+            self._answers += 1
+            thread = {"thread_ts": asked.thread_id} if asked.thread_id else {}
+            shown = {"response_type": "ephemeral", "replace_original": False, **message, **UNFURLED, **thread}
+            if await self._web.respond(url, shown):
+                return
+        await tell_alone(self._web, asked.user_id, channel_id, asked.thread_id, message)
+
+    async def take_away(self) -> None:
+        """The private message with the button that was pressed: it has done what it was there for."""
+        if self.asked.is_ephemeral and self._answers < ANSWERS:
+            self._answers += 1
+            await self._web.respond(self.asked.response_url, {"delete_original": True})
+
+
+async def tell_alone(
+    web: Web, user_id: str, channel_id: str, thread_id: str | None, message: Mapping[str, Any]
+) -> None:
+    shown = {key: value for key, value in message.items() if key != "metadata"}
+    if channel_id and not channel_id.startswith("D"):
+        try:
+            await web.chat_postEphemeral(channel=channel_id, user=user_id, thread_ts=thread_id, **shown)
+            return
+        except UNREACHED:
+            pass
+    try:
+        await web.chat_postMessage(channel=user_id, **shown, **UNFURLED)
+    except UNREACHED as error:
+        log.info("%s could not be told: %s", user_id, type(error).__name__)
+
+
+def read(body: Mapping[str, Any]) -> Asked | None:
+    """None for what nobody here listens to."""
+    if "command" in body:
+        return _command(body)
+    match body.get("type"):
+        case "event_callback":
+            return _event(body, body.get("event") or {})
+        case "block_actions":
+            return _press(body)
+        case "view_submission":
+            return _form(body)
+        case "shortcut":
+            return Asked("shortcut", _key(body, "trigger_id"), **_who(body), text=body.get("callback_id", ""))
+        case "message_action":
+            return _menu(body)
+    return None
+
+
+def words(text: str) -> str:
+    """What was typed, of what Slack makes of it: mentions are gone, links are their text."""
+    return unescape(_FORMATTED.sub(_as_typed, text)).strip()
+
+
+def _as_typed(match: re.Match[str]) -> str:
+    if match[1]:
+        return f"#{match[3]}" if match[1] == "#" and match[3] else " "
+    return match[5] or (match[4] or match[6]).removeprefix("mailto:")
+
+
+def _command(body: Mapping[str, Any]) -> Asked:
+    return Asked(
+        "command", _key(body, "trigger_id"), body.get("team_id", ""), body.get("user_id", ""),
+        user_name=body.get("user_name", ""), channel_id=body.get("channel_id", ""),
+        text=words(body.get("text", "")), command=body["command"],
+        trigger_id=body.get("trigger_id", ""), response_url=body.get("response_url", ""),
+    )  # fmt: skip
+
+
+def _event(body: Mapping[str, Any], event: Mapping[str, Any]) -> Asked | None:
+    channel_id, team_id, user_id = event.get("channel", ""), body.get("team_id", ""), event.get("user", "")
+    match event.get("type"):
+        case "tokens_revoked" | "app_uninstalled":
+            return Asked("gone", body.get("event_id", ""), team_id, "")
+        case "app_home_opened" if event.get("tab") == "home":
+            return Asked("home", body.get("event_id", ""), team_id, user_id)
+        case "app_mention" if user_id and not event.get("bot_id"):
+            return Asked(
+                "mention", f"slack:{channel_id}:{event['ts']}", team_id, user_id,
+                user_team_id=event.get("user_team") or event.get("team") or "", channel_id=channel_id,
+                thread_id=event.get("thread_ts"), message_id=event["ts"], text=words(event.get("text", "")),
+                file_id=_file_id(event),
+            )  # fmt: skip
+    return None
+
+
+def _press(body: Mapping[str, Any]) -> Asked:
+    container, action, message = body.get("container") or {}, body["actions"][0], body.get("message") or {}
+    message_id = container.get("message_ts", "")
+    thread_id = container.get("thread_ts") or message.get("thread_ts")
+    parts = (message_id or container.get("view_id"), action.get("action_id"), action.get("action_ts"), _user_id(body))
+    payload = (message.get("metadata") or {}).get("event_payload") or {}
+    return Asked(
+        "press", f"slack:{container.get('channel_id')}:{':'.join(map(str, parts))}", **_who(body),
+        channel_id=container.get("channel_id", ""), thread_id=thread_id if thread_id != message_id else None,
+        message_id=message_id, text=action.get("value", ""), response_url=body.get("response_url", ""),
+        job_id=str(payload.get("job", "")), is_ephemeral=bool(container.get("is_ephemeral")),
+    )  # fmt: skip
+
+
+def _form(body: Mapping[str, Any]) -> Asked:
+    view = body["view"]
+    values = view.get("state", {}).get("values", {})
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:20]  # a form that was corrected
+    url = next((each["response_url"] for each in body.get("response_urls", [])), "")
+    return Asked(
+        "form", f"slack:{view['id']}:{view.get('hash')}:{digest}", **_who(body), text=view.get("callback_id", ""),
+        values=values, metadata=view.get("private_metadata", ""), response_url=url,
+    )  # fmt: skip
+
+
+def _menu(body: Mapping[str, Any]) -> Asked:
+    message = body.get("message") or {}
+    message_id = message.get("ts", "")
+    thread_id = message.get("thread_ts")
+    return Asked(
+        "menu", _key(body, "trigger_id"), **_who(body), channel_id=(body.get("channel") or {}).get("id", ""),
+        thread_id=thread_id if thread_id != message_id else None, message_id=message_id,
+        text=body.get("callback_id", ""), response_url=body.get("response_url", ""), file_id=_file_id(message),
+    )  # fmt: skip
+
+
+def _who(body: Mapping[str, Any]) -> dict[str, Any]:
+    user = body.get("user") or {}
+    found = {"team_id": (body.get("team") or {}).get("id", ""), "user_id": _user_id(body)}
+    found |= {"user_name": user.get("name") or user.get("username") or "", "user_team_id": user.get("team_id", "")}
+    return found | {"trigger_id": body.get("trigger_id", "")}
+
+
+def _user_id(body: Mapping[str, Any]) -> str:
+    return str((body.get("user") or {}).get("id", ""))
+
+
+def _key(body: Mapping[str, Any], name: str) -> str:
+    return f"slack:{body.get(name, '')}"
+
+
+def _file_id(message: Mapping[str, Any]) -> str:
+    return str((message.get("files") or [{}])[0].get("id", ""))

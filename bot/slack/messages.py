@@ -1,0 +1,160 @@
+"""A job as a Slack message: rich text, in which nothing that a person typed can be a mention, a link or formatting."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bot import wording
+from bot.controls import Control, under
+from bot.feed import Live
+from bot.jobs import Job, Status
+from bot.phrases import clip, utc
+
+MAX_TEXT = 3000  # characters of an answer
+MAX_FALLBACK = 700  # of what notifications and screen readers have; escaped, it can be five times that
+MAX_LINE, MAX_ALT_TEXT, MAX_LABEL = 400, 2000, 75
+EVENT = "limner_job"
+PLAIN: dict[str, Any] = {"parse": "none", "link_names": False}
+UNFURLED: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False}
+_MARK = re.compile("`([^`]+)`|\ue000([dt])(\\d{1,12})\ue001")
+_FORMATS = {"t": "at {time}", "d": "{date_short_pretty} at {time}"}
+
+Block = dict[str, Any]
+
+
+def moment(ms: int) -> str:
+    """In a text: Slack shows each reader the day and the time of their own clock."""
+    return f"\ue000d{ms // 1000}\ue001"
+
+
+def clock(ms: int) -> str:
+    """The same for what is soon."""
+    return f"\ue000t{ms // 1000}\ue001"
+
+
+def plain(text: str) -> str:
+    """A person's text inside one of ours: nothing in it is read as a mark."""
+    return re.sub("[\ue000\ue001]", "", " ".join(text.split())).replace("`", "'")
+
+
+def runs(text: str) -> list[Block]:
+    """Our own text as the elements of a rich text: `code`, and times."""
+    elements: list[Block] = []
+    for literal, code, form, seconds in _pieces(text):
+        if literal:
+            elements.append({"type": "text", "text": literal})
+        if code:
+            elements.append({"type": "text", "text": code, "style": {"code": True}})
+        if form:
+            at = {"timestamp": int(seconds), "format": _FORMATS[form], "fallback": utc(int(seconds) * 1000)}
+            elements.append({"type": "date"} | at)
+    return elements
+
+
+def literal(text: str, **style: bool) -> list[Block]:
+    return [{"type": "text", "text": text} | ({"style": style} if style else {})] if text else []
+
+
+def rich(*elements: Block) -> Block:
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(elements)}]}
+
+
+def spoken(text: str) -> str:
+    """Our own text where there is no rich text: at a form's field, in a notification."""
+    return _MARK.sub(lambda match: match[1] or utc(int(match[3]) * 1000), text)
+
+
+def fallback(text: str) -> str:
+    """What is read where no blocks are: with the characters escaped or parted that could make something of it."""
+    escaped = clip(spoken(text), MAX_FALLBACK).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace("://", ":\u200b//").replace("@", "@\u200b") or " "
+
+
+def message(
+    job: Job,
+    live: Live | None,
+    name: str,
+    *,
+    lineage: str = "",
+    remark: str = "",
+    files: Mapping[int, str] | None = None,
+) -> dict[str, Any]:
+    """The one message of a job. `files`: what Slack keeps of its images, by index."""
+    status = wording.status_line(job, live, clock)
+    if job.status == Status.RENDERED and live is None:
+        status = wording.done_line(job)
+    below = "".join(f"\n{clip(line, MAX_LINE)}" for line in (lineage, remark) if line)
+    title = " ".join(wording.title(job).split())
+    text = rich(*literal(title, bold=True), *literal(f" — @{name} · "), *runs(status), *literal(below, italic=True))
+    shown = [image(job, file_id) for _, file_id in sorted((files or {}).items())]
+    return {
+        "text": fallback(f"{plain(title)} — @{name} · {status}"),
+        "blocks": [text, *shown, *actions(under(job))],
+        "metadata": {"event_type": EVENT, "event_payload": {"job": job.id}},
+        **PLAIN,
+    }
+
+
+def image(job: Job, file_id: str) -> Block:
+    return {"type": "image", "slack_file": {"id": file_id}, "alt_text": wording.alt_text(job)[:MAX_ALT_TEXT]}
+
+
+def actions(controls: Iterable[Control]) -> list[Block]:
+    """The rows of buttons; none, where there are none."""
+    rows: dict[int | None, list[Block]] = {}
+    for each in controls:
+        rows.setdefault(each.row, []).append(_button(each))
+    return [{"type": "actions", "elements": row} for row in rows.values()]
+
+
+def _button(control: Control) -> Block:
+    press = control.press
+    text = {"type": "plain_text", "text": control.label[:MAX_LABEL], "emoji": False}
+    name = f"{press.verb}:{press.job_id}:{press.index}"
+    made: Block = {"type": "button", "action_id": name, "value": press.id, "text": text}
+    if press.verb in ("cancel", "delete"):
+        made["style"] = "danger"
+    if press.verb == "delete":
+        asked = zip(("title", "text", "confirm", "deny"), wording.DELETE_CONFIRM, strict=True)
+        made["confirm"] = {"style": "danger"} | {key: {"type": "plain_text", "text": text} for key, text in asked}
+    return made
+
+
+def answer(text: str, controls: Iterable[Control] = ()) -> dict[str, Any]:
+    """One of our own texts with what stands under it."""
+    said = clip(text, MAX_TEXT)
+    return {"text": fallback(said), "blocks": [rich(*runs(said)), *actions(controls)], **PLAIN}
+
+
+def sentence(it: wording.Sentence, controls: Iterable[Control] = ()) -> dict[str, Any]:
+    head = [part | {"style": part.get("style", {}) | {"bold": True}} for part in runs(it.title)]
+    text = rich(*head, *runs(f"\n{it.body}" if it.body else ""))
+    return {"text": fallback(f"{it.title}. {it.body}".strip()), "blocks": [text, *actions(controls)], **PLAIN}
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Labels and values, a line each; a value in backticks is there to be copied."""
+    elements: list[Block] = []
+    for label, value in rows:
+        is_code = value.startswith("`")
+        elements += literal(f"{label} ", bold=True)
+        if is_code:
+            elements += literal(clip(value.strip("`"), 1600), code=True)
+        elif "\ue000" in value:
+            elements += runs(value)
+        else:
+            elements += literal(clip(value, 1600))
+        elements += literal("\n")
+    return {
+        "text": fallback(" · ".join(f"{label} {plain(value)}" for label, value in rows)),
+        "blocks": [rich(*elements)],
+    } | PLAIN
+
+
+def _pieces(text: str) -> Iterable[tuple[str, str, str, str]]:
+    parts = _MARK.split(text)
+    codes, forms, seconds = parts[1::4], parts[2::4], parts[3::4]
+    yield parts[0], "", "", ""
+    for number, after in enumerate(parts[4::4]):
+        yield "", codes[number] or "", forms[number] or "", seconds[number] or ""
+        yield after, "", "", ""

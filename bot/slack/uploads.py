@@ -1,0 +1,99 @@
+"""Pictures into Slack in its three steps: a place for each, its bytes, and once for all of them the sharing.
+
+The sharing comes later than its answer, and can be asked for only once for a file: so the file is written down
+before, and on doubt Slack is asked where it is.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+from slack_sdk.errors import SlackApiError
+
+from bot import wording
+from bot.jobs import Image, Job
+from bot.slack.faults import Fault, fault
+from bot.slack.web import Web
+from bot.store import Store
+
+MAX_ALT_TEXT = 1000
+LOOKED_FOR_SECONDS = 60.0
+_FIRST_LOOK_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
+
+
+class NotShared(Exception):
+    """Slack has the files, but does not show them yet."""
+
+
+def done(job: Job) -> list[Image]:
+    return [image for image in job.images if image.status == "done"]
+
+
+async def share(
+    web: Web, store: Store, job: Job, *, channel_id: str, thread_id: str | None, comment: str = ""
+) -> dict[int, str]:
+    """The job's pictures in that thread, as one message; the ids of their files, by index. Repeatable.
+
+    Raises FileNotFoundError, NotShared, and what the Web API does.
+    """
+    known = await store.uploads(job.id)
+    is_new = not known
+    for image in done(job):
+        if image.index not in known:
+            path = Path(image.path).with_suffix(".jpg")
+            known[image.index] = await send(web, path, wording.file_name(job.id, image.index, "jpg"), job)
+            await store.uploaded(job.id, image.index, known[image.index])
+    files = {image.index: known[image.index] for image in done(job)}
+    if is_new or not await _is_known(web, files):
+        try:
+            await complete(web, list(files.values()), channel_id, thread_id, comment)
+        except SlackApiError as error:
+            if fault(error) != Fault.NO_FILE or await _is_known(web, files):
+                raise
+            for index in files:  # Slack has lost them, or never had them
+                await store.uploaded(job.id, index, None)
+            raise
+    await _until_shared(web, files, channel_id)
+    return files
+
+
+async def send(web: Web, path: Path, name: str, job: Job) -> str:
+    """The first two steps: the id of the file, which nobody sees yet."""
+    length = (await asyncio.to_thread(path.stat)).st_size
+    alt_text = wording.alt_text(job)[:MAX_ALT_TEXT]
+    place = await web.files_getUploadURLExternal(filename=name, length=length, alt_txt=alt_text)
+    await web.send_file(str(place["upload_url"]), path)
+    return str(place["file_id"])
+
+
+async def complete(web: Web, files: list[str], channel_id: str, thread_id: str | None, comment: str = "") -> None:
+    await web.files_completeUploadExternal(
+        files=[{"id": file_id} for file_id in files], channel_id=channel_id, thread_ts=thread_id,
+        initial_comment=comment or None,
+    )  # fmt: skip
+
+
+async def _is_known(web: Web, files: dict[int, str]) -> bool:
+    """Whether the sharing was asked for: before that Slack does not know these files."""
+    try:
+        await web.files_info(file=next(iter(files.values())))
+    except SlackApiError as error:
+        if fault(error) == Fault.NO_FILE:
+            return False
+        raise
+    return True
+
+
+async def _until_shared(web: Web, files: dict[int, str], channel_id: str) -> None:
+    pause, end = _FIRST_LOOK_SECONDS, time.monotonic() + LOOKED_FOR_SECONDS
+    for file_id in files.values():
+        while not _is_in(await web.files_info(file=file_id), channel_id):
+            if time.monotonic() > end:
+                raise NotShared(f"Slack has the file {file_id} and does not show it")
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_SECONDS, 1.5 * pause)
+
+
+def _is_in(answer: object, channel_id: str) -> bool:
+    shares = (answer.get("file") or {}).get("shares") or {}  # type: ignore[attr-defined]
+    return any(channel_id in group for group in shares.values())

@@ -1,0 +1,125 @@
+"""Slack's Web API: one limiter for the workspace, and nothing is sent twice but what Slack refused unread."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.errors import CannotStart
+from bot.slack.faults import Fault, fault, name_of
+
+log = logging.getLogger(__name__)
+
+REQUEST_SECONDS, UPLOAD_SECONDS = 30, 240
+UNREACHED = (SlackApiError, aiohttp.ClientError, TimeoutError, OSError)
+SCOPES = frozenset(
+    ("commands", "chat:write", "files:write", "files:read", "app_mentions:read", "users:read", "im:write")
+)  # what the manifest asks for, no more
+_TRIES = 20  # of one that comes too often
+_APPS = "https://api.slack.com/apps"
+# Seconds between two, and how many may come at once; https://docs.slack.dev/apis/web-api/rate-limits
+_PACES = {"chat.update": (1.2, 25), "chat.postMessage": (1.0, 5), "users.info": (0.6, 50)}
+_ANY_PACE = (0.6, 50)
+_AT_ONCE = frozenset({"views.open", "views.update"})  # somebody waits before it, and it soon is too late
+
+
+class Web(AsyncWebClient):
+    """`refused` is set once Slack refuses the token or a scope for good."""
+
+    def __init__(self, token: str, url: str):
+        quiet = logging.getLogger(f"{__name__}.sdk")
+        quiet.setLevel(logging.CRITICAL)  # it would log what people say
+        super().__init__(token, base_url=url, timeout=REQUEST_SECONDS, retry_handlers=[], logger=quiet)
+        self.team_id = self.bot_name = ""  # known once signed in
+        self.refused: asyncio.Future[CannotStart] = asyncio.get_running_loop().create_future()
+        self._next: dict[tuple[str, str], float] = {}  # when one that kept the pace exactly would be sent
+        self._rests_until: dict[str, float] = {}
+
+    async def api_call(self, api_method: str, **request: Any) -> AsyncSlackResponse:
+        """Raises SlackApiError, aiohttp.ClientError, TimeoutError; what came too often is sent when Slack says."""
+        channel = str((request.get("json") or {}).get("channel", "")) if api_method == "chat.postMessage" else ""
+        for _ in range(_TRIES):
+            if api_method not in _AT_ONCE:
+                await asyncio.sleep(self._turn(api_method, channel))
+            try:
+                return await super().api_call(api_method, **request)
+            except SlackApiError as error:
+                found = fault(error)
+                if found in (Fault.REVOKED, Fault.NO_SCOPE) and not self.refused.done():
+                    self.refused.set_result(refusal(error, is_app_token=api_method == "apps.connections.open"))
+                if api_method == "apps.connections.open":
+                    log.warning("no socket to Slack can be opened now (%s)", name_of(error))
+                if found != Fault.TOO_OFTEN or api_method in _AT_ONCE:
+                    raise
+                pause = _retry_after(error)
+                log.info("Slack takes no %s for %.0f s", api_method, pause)
+                self._rests_until[api_method] = time.monotonic() + pause
+        raise TimeoutError(f"Slack takes no {api_method} now")
+
+    def has_room(self) -> bool:
+        """Whether messages may be changed for less than a change of state."""
+        pace, burst = _PACES["chat.update"]
+        now = time.monotonic()
+        rests = self._rests_until.get("chat.update", 0.0) > now
+        return not rests and self._next.get(("chat.update", ""), 0.0) - now < pace * burst / 2
+
+    async def respond(self, url: str, message: Mapping[str, object]) -> bool:
+        """Through a response URL: for five answers in half an hour. False if Slack does not take this one."""
+        try:
+            async with self._session().post(url, json=message, allow_redirects=False) as answer:
+                return answer.status == 200
+        except UNREACHED as error:
+            log.info("a response URL was not reached: %s", type(error).__name__)
+            return False
+
+    async def send_file(self, url: str, file: Path) -> None:
+        """The second of the three steps. Raises aiohttp.ClientError, TimeoutError, FileNotFoundError."""
+        timeout = aiohttp.ClientTimeout(total=UPLOAD_SECONDS)
+        with file.open("rb") as data:
+            async with self._session().post(url, data=data, timeout=timeout, allow_redirects=False) as answer:
+                answer.raise_for_status()
+
+    def _session(self) -> aiohttp.ClientSession:
+        assert self.session
+        return self.session
+
+    def _turn(self, method: str, channel: str) -> float:
+        """Seconds to wait; who asks is next in the line."""
+        pace, burst = _PACES.get(method, _ANY_PACE)
+        now = time.monotonic()
+        next_at = max(now, self._next.get((method, channel), 0.0)) + pace
+        self._next[method, channel] = next_at
+        return max(0.0, next_at - pace * burst - now, self._rests_until.get(method, 0.0) - now)
+
+
+def refusal(error: SlackApiError, *, is_app_token: bool = False) -> CannotStart:
+    if fault(error) == Fault.NO_SCOPE:
+        needed = getattr(error.response, "data", {}).get("needed") or "one that the manifest has"
+        return missing([needed])
+    variable, page = "LIMNER_SLACK_BOT_TOKEN", "OAuth & Permissions"
+    if is_app_token:
+        variable, page = "LIMNER_SLACK_APP_TOKEN", "Basic Information, App-Level Tokens"
+    return CannotStart(
+        f"Slack does not accept {variable} ({name_of(error)}): copy it from {_APPS}, {page}, and set it."
+    )
+
+
+def missing(scopes: list[str]) -> CannotStart:
+    return CannotStart(
+        f"The Slack app lacks the scope {', '.join(scopes)}: put the manifest of `limner slack-manifest` into {_APPS}, "
+        "App Manifest, and install the app again."
+    )
+
+
+def _retry_after(error: SlackApiError) -> float:
+    try:
+        return max(0.5, float(getattr(error.response, "headers", {}).get("Retry-After", 1)))
+    except ValueError:
+        return 1.0
