@@ -31,7 +31,7 @@ LOADING_SECONDS = 600.0  # a large model from a slow disk
 HANG_SECONDS = 30.0
 HANG_GAPS = 10  # or this many times the median gap between two frames, where that is longer
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
-DEATHS_IN_A_ROW = 3  # so many, and somebody should look
+DEATHS_IN_A_ROW = 3  # and nothing drawn between them: somebody should look
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH", "XDG_CACHE_HOME",
     "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
@@ -84,7 +84,7 @@ class LocalEngine:
         self._writer: asyncio.StreamWriter | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._loading = True
+        self._loading, self._has_drawn = True, False  # of this life
         self._last_frame = time.monotonic()
         self._gaps: deque[float] = deque(maxlen=50)
         self._last_words: deque[str] = deque(maxlen=20)
@@ -144,9 +144,8 @@ class LocalEngine:
     async def _supervise(self) -> None:
         deaths = 0
         while True:
-            born = time.monotonic()
             reason = await self._live()
-            deaths = 0 if time.monotonic() - born > LONGEST_PAUSE_SECONDS else deaths + 1
+            deaths = 1 if self._has_drawn else deaths + 1  # what draws between its deaths is no broken engine
             pause = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (deaths - 1))
             log.error("the engine is gone: %s; starting it again in %.1f s", reason, pause)
             if deaths >= DEATHS_IN_A_ROW:
@@ -162,7 +161,7 @@ class LocalEngine:
         self._process = process = await self._spawn(theirs)
         theirs.close()
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=2**20)
-        self._loading, self._last_frame = True, time.monotonic()
+        self._loading, self._has_drawn, self._last_frame = True, False, time.monotonic()
         listening = asyncio.create_task(self._log_output(process))
         try:
             async with asyncio.TaskGroup() as group:
@@ -229,6 +228,7 @@ class LocalEngine:
                 self._loading = stage == "loading"
             case Done(job_id=job_id) | Failed(job_id=job_id) | Cancelled(job_id=job_id):
                 self._jobs.discard(job_id)
+                self._has_drawn |= isinstance(event, Done)
             case _:
                 pass
         self._events.put_nowait(event)

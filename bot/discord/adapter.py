@@ -87,8 +87,10 @@ class DiscordAdapter:
         return None
 
     async def by_token(self, token: str) -> discord.Webhook:
-        """What edits the answer to an interaction while its token lasts."""
-        return discord.Webhook.partial(self._client.application_id or 0, token, client=self._client)
+        """What edits the answer to an interaction while its token lasts. Raises ConnectionError before the sign-in."""
+        if self._client.application_id is None:  # Discord would say that there is no such answer
+            raise ConnectionError("not signed in to Discord yet")
+        return discord.Webhook.partial(self._client.application_id, token, client=self._client)
 
     def file_bytes(self, place: Place) -> int:
         guild = self._client.get_guild(int(place.workspace_id)) if place.workspace_id.isdigit() else None

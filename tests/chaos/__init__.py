@@ -1,0 +1,1 @@
+"""What must hold when anything is killed at any moment: `python -m tests.chaos --help`."""

@@ -1,0 +1,66 @@
+"""`python -m tests.chaos crash --kills 10 --who bot`"""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.chaos import crash
+from tests.chaos.planted import FAULTS
+
+
+def main() -> None:
+    """Exit codes: 0 every promise held, 1 one did not."""
+    os.environ.pop("LIMNER_CONTRACTS", None)  # what the stand-in is asked is checked elsewhere
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="What holds when things go wrong.")
+    commands = parser.add_subparsers(required=True)
+    _crash(commands.add_parser("crash", help="kill the bot, the engine or both at random moments"))
+    arguments = parser.parse_args()
+    sys.exit(arguments.call(arguments))
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(2**32), help="of everything random but the timing"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave database and log there")
+
+
+def _crash(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=int, required=True)
+    parser.add_argument("--who", choices=("bot", "engine", "both"), default="bot")
+    parser.add_argument("--planted", choices=tuple(FAULTS), help="a fault that has to be seen")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop killing after that long")
+    _common(parser)
+    parser.set_defaults(call=_run_crash)
+
+
+def _run_crash(given: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        running = crash.run(
+            given.keep or Path(folder),
+            kills=given.kills,
+            who=given.who,
+            seed=given.seed,
+            planted=given.planted,
+            limit_seconds=given.seconds,
+        )
+        report = asyncio.run(running)
+    print(crash.told(report))
+    _write(given.json, asdict(report) | {"passed": report.passed})
+    return 0 if report.passed else 1
+
+
+def _write(file: Path | None, figures: dict[str, object]) -> None:
+    if file:
+        file.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

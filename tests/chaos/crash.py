@@ -1,0 +1,144 @@
+"""The real bot under load on a bad day, killed at random moments; then the books are compared with what people see."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tests.chaos.audit import Verdict, judge, states
+from tests.chaos.on_discord import OnDiscord
+from tests.chaos.processes import Bot, engines_of
+
+Who = Literal["bot", "engine", "both"]
+
+STEP_SECONDS = "0.02"  # of the fake engine: a draft takes a third of a second
+CONNECTED_SECONDS, SETTLED_SECONDS = 60.0, 180.0
+LEAST_HITS = 0.9  # of the kills, that must interrupt a job
+
+
+@dataclass
+class Report:
+    who: str
+    seed: int
+    kills: int = 0
+    hits: int = 0  # kills that found an unfinished job
+    kills_by_state: Counter[str] = field(default_factory=Counter)  # of the jobs that they found
+    jobs_by_state: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    slowest_start_seconds: float = 0.0
+    api: dict[str, int] = field(default_factory=dict)
+    engines_left: int = 0
+    left_by_itself: list[int] = field(default_factory=list)  # exit codes of bots that nobody had killed
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def passed(self) -> bool:
+        is_calm = self.engines_left == 0 and not self.left_by_itself
+        return self.verdict.is_clean and self.hits >= LEAST_HITS * self.kills and is_calm
+
+
+async def run(
+    folder: Path, *, kills: int, who: Who = "bot", seed: int, planted: str | None = None, limit_seconds: float = 1e9
+) -> Report:
+    """Kill that often, or until the time is over; then let everything end in peace."""
+    dice, started = random.Random(seed), time.monotonic()
+    platform, report = OnDiscord(random.Random(dice.random())), Report(who, seed)
+    await platform.open()
+    limits = {"LIMNER_ALLOWANCE": "1000000", "LIMNER_OWN_WAITING": "10000", "LIMNER_WAITING": "100000"}
+    bot = Bot(folder / "data", planted, LIMNER_FAKE_STEP_SECONDS=STEP_SECONDS, **limits, **platform.settings())
+    try:
+        asking = asyncio.create_task(platform.ask_for_ever())
+        await _start(bot, platform, report)
+        await asyncio.sleep(1)
+        while report.kills < kills and time.monotonic() < started + limit_seconds:
+            await _kill_once(bot, platform, who, dice, report)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        platform.heal()
+        await _settle(bot, platform)
+        report.verdict = judge(bot.data / "limner.db", platform.name, platform.asked(), platform.shown())
+        await bot.end(with_signal=signal.SIGTERM)
+        report.engines_left = len(engines_of(bot.data))
+    finally:
+        await bot.close()
+        await platform.close()
+    report.left_by_itself = bot.left_by_itself
+    report.api, report.seconds = dict(platform.api.counts), time.monotonic() - started
+    return report
+
+
+async def _start(bot: Bot, platform: OnDiscord, report: Report) -> None:
+    began = time.monotonic()
+    await bot.start()
+    await _until(lambda: platform.is_connected, CONNECTED_SECONDS, "the bot does not connect")
+    report.slowest_start_seconds = max(report.slowest_start_seconds, time.monotonic() - began)
+
+
+async def _kill_once(bot: Bot, platform: OnDiscord, who: Who, dice: random.Random, report: Report) -> None:
+    await asyncio.sleep(dice.uniform(0.05, 1.2) if who != "engine" else dice.uniform(0.5, 3))
+    found = states(bot.data / "limner.db")
+    if who in ("engine", "both") and not bot.kill_engine() and who == "engine":
+        return  # it is being started: no kill
+    if who != "engine":
+        await bot.end()
+        found = states(bot.data / "limner.db")
+        await _until(lambda: not platform.api.is_connected, CONNECTED_SECONDS, "the connection did not end")
+    report.kills += 1
+    report.hits += bool(found)
+    report.kills_by_state.update(found.keys())
+    report.jobs_by_state.update(found)
+    if who == "engine":
+        return
+    if dice.random() < 0.1:  # killed again while it starts
+        await bot.start()
+        await asyncio.sleep(dice.uniform(0, 0.5))
+        await bot.end()
+    await _start(bot, platform, report)
+
+
+async def _settle(bot: Bot, platform: OnDiscord) -> None:
+    """Until nothing is on its way any more."""
+
+    def is_quiet() -> bool:
+        return not states(bot.data / "limner.db")
+
+    with contextlib.suppress(TimeoutError):  # what is left shows in the verdict
+        await _until(is_quiet, SETTLED_SECONDS, "")
+    await asyncio.sleep(1)
+
+
+async def _until(reached, seconds: float, otherwise: str) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while not reached():  # noqa: ASYNC110 - it looks at another process
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise TimeoutError(otherwise) from None
+
+
+def told(report: Report) -> str:
+    it, states_hit = report.verdict, dict(report.kills_by_state)
+    share = 100 * report.hits / max(1, report.kills)
+    lines = [
+        f"kill -9 of {report.who}: {report.kills} in {report.seconds:.0f} s, seed {report.seed}",
+        f"hit an unfinished job: {report.hits} ({share:.0f} %)",
+        *(
+            f"  {state:9} {count:5}  {'#' * round(40 * count / max(1, report.kills))}"
+            for state, count in states_hit.items()
+        ),
+        f"slowest start to connected: {report.slowest_start_seconds:.1f} s",
+        f"platform: {report.api}",
+        f"accepted {it.accepted}, delivered {it.delivered}, failed and told {it.failed_and_told}",
+        f"lost {len(it.lost)}, delivered twice {len(it.delivered_twice)}, charged twice {len(it.charged_twice)}",
+        f"ledger difference {it.ledger_difference}, jobs that do not add up {len(it.ledger_problems)}, "
+        f"unfinished {it.unfinished}, integrity {it.integrity}, "
+        f"engines left {report.engines_left}, bots that left by themselves {report.left_by_itself}",
+    ]
+    for name in ("lost", "delivered_twice", "charged_twice", "ledger_problems"):
+        lines += [f"  {name}: {each}" for each in getattr(it, name)[:5]]
+    return "\n".join([*lines, "passed" if report.passed else "FAILED"])

@@ -1,0 +1,47 @@
+"""Faults to plant into a bot, which the harness must see."""
+
+import asyncio
+from typing import Any
+
+
+def acknowledge_before_commit() -> None:
+    """A person reads that it was accepted, and a moment later it is written."""
+    from bot.discord.desk import Desk
+
+    imagine = Desk.imagine
+
+    async def too_early(self: Any, interaction: Any, *args: Any, **options: Any) -> None:
+        await interaction.response.send_message("accepted")
+        await asyncio.sleep(0.5)
+        await imagine(self, interaction, *args, **options)
+
+    Desk.imagine = too_early  # type: ignore[method-assign]
+
+
+def send_without_nonce() -> None:
+    from bot.discord import adapter
+
+    adapter.nonce = lambda name: None  # type: ignore[assignment,return-value]
+
+
+def charge_twice() -> None:
+    from bot.store import ledger
+
+    settle = ledger.settle
+
+    def twice(conn: Any, job: str, *, charged_images: Any, units_per_image: int, at_ms: int) -> int:
+        released = settle(conn, job, charged_images=charged_images, units_per_image=units_per_image, at_ms=at_ms)
+        person, counts_ms = conn.execute("SELECT person_id, counts_ms FROM ledger WHERE job_id = ?", (job,)).fetchone()
+        for index in charged_images:
+            again = {"job": job, "image": index + 100, "at_ms": at_ms, "counts_ms": counts_ms}
+            ledger._enter(conn, person, "charge", units_per_image, **again)
+        return released
+
+    ledger.settle = twice
+
+
+FAULTS = {
+    "acknowledge-before-commit": acknowledge_before_commit,
+    "send-without-nonce": send_without_nonce,
+    "charge-twice": charge_twice,
+}
