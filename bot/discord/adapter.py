@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -24,6 +25,8 @@ from bot.store import Store
 log = logging.getLogger(__name__)
 
 PING_AFTER_MS = 30_000  # of waiting
+NONCE_MS = 120_000  # Discord remembers one for "a few minutes"
+_LOOK_BACK = 500  # messages
 _SMALLER_TRIES = 3
 NO_ONE = discord.AllowedMentions.none()
 
@@ -68,7 +71,7 @@ class DiscordAdapter:
 
         Raises Undeliverable if it can be nowhere.
         """
-        return await self._post(job, await self._content(job, live), [])
+        return await self._post(job, await self._content(job, live))
 
     async def remove(self, job: Job) -> None:
         """Take the pictures of a deleted job, or of some of its images, out of its message."""
@@ -118,18 +121,21 @@ class DiscordAdapter:
             await self._put_privately(job, content, files)
         elif job.place.message_id is None:
             if job.status != Status.CANCELLED:  # nobody was told of it, so nobody misses it
-                await self._post(job, content, files)
+                await self._edit(await self._post(job, content), job, content, files)
         else:
-            message = self._message(job.place)
             try:
-                await message.edit(
-                    content=content, attachments=files, view=messages.controls(job), allowed_mentions=NO_ONE
-                )
+                await self._edit(job.place, job, content, files)
             except discord.HTTPException as error:
                 if fault(error) not in (Fault.NO_MESSAGE, Fault.NO_CHANNEL):
                     raise self._refused(error) from error
                 if job.status in (Status.RENDERED, Status.FAILED, Status.CANCELLED):
-                    await self._post(_unposted(job), content, _again(files))
+                    await self._edit(await self._post(job, content), job, content, _again(files))
+
+    async def _edit(self, place: Place, job: Job, content: str, files: list[discord.File]) -> None:
+        message = self._client.get_partial_messageable(int(_channel(place))).get_partial_message(
+            int(place.message_id or 0)
+        )
+        await message.edit(content=content, attachments=files, view=messages.controls(job), allowed_mentions=NO_ONE)
 
     async def _put_privately(self, job: Job, content: str, files: list[discord.File]) -> None:
         """Through the interaction: nobody else may see it, and only its token can edit it."""
@@ -151,18 +157,19 @@ class DiscordAdapter:
                 raise Waits from error
             raise
 
-    async def _post(self, job: Job, content: str, files: list[discord.File]) -> Place:
+    async def _post(self, job: Job, content: str) -> Place:
+        """Without files: whatever is tried, repeated or half done, there is one message, and an edit completes it."""
         place = job.place
         for target in dict.fromkeys((place.thread_id, place.channel_id)):
             if not target:
                 continue
+            channel = self._client.get_partial_messageable(int(target))
             reply_to = None if target == place.thread_id else await self._replies_to(job)
             try:
-                message = await self._client.get_partial_messageable(int(target)).send(
+                message = await self._posted_before(channel, job) or await channel.send(
                     content,
-                    files=files,
                     view=messages.controls(job),
-                    nonce=nonce(f"{job.id}:{target}:{bool(files)}"),
+                    nonce=nonce(f"{job.id}:{target}:{place.message_id}"),
                     reference=reply_to,  # type: ignore[arg-type]  # None is what it means without
                     allowed_mentions=NO_ONE,
                     suppress_embeds=True,
@@ -170,13 +177,23 @@ class DiscordAdapter:
             except discord.HTTPException as error:
                 if fault(error) in (Fault.NO_CHANNEL, Fault.NO_MESSAGE, Fault.NO_PERMISSION):
                     log.info("job %s: nothing can be posted in %s (%s)", job.id, target, error.code)
-                    files = _again(files)
                     continue
                 raise
             thread_id = target if target == place.thread_id else None
             await self._store.posted(job.id, message_id=str(message.id), thread_id=thread_id)
             return replace(place, message_id=str(message.id), thread_id=thread_id)
         raise Undeliverable("there is no channel left where the bot may post it")
+
+    async def _posted_before(self, channel: discord.PartialMessageable, job: Job) -> discord.Message | None:
+        """A message that a try of long ago has left: Discord has forgotten its nonce by now."""
+        if self._now_ms() - job.created_ms < NONCE_MS:
+            return None
+        since = discord.Object(discord.utils.time_snowflake(datetime.fromtimestamp(job.created_ms / 1000, UTC)))
+        async for message in channel.history(limit=_LOOK_BACK, after=since):
+            buttons = discord.ui.View.from_message(message).children if message.author == self._client.user else ()
+            if any(f":{job.id}:" in getattr(button, "custom_id", "") for button in buttons):
+                return message
+        return None
 
     async def _replies_to(self, job: Job) -> discord.MessageReference | None:
         """A child that has no thread answers to what it came of."""
@@ -220,10 +237,6 @@ class DiscordAdapter:
         except discord.HTTPException as error:
             log.info("job %s: its person was not told that it is ready (%s)", job.id, error.code)
 
-    def _message(self, place: Place) -> discord.PartialMessage:
-        channel = self._client.get_partial_messageable(int(_channel(place)))
-        return channel.get_partial_message(int(place.message_id or 0))
-
     def _refused(self, error: discord.HTTPException) -> Exception:
         if fault(error) == Fault.NO_PERMISSION:
             return Undeliverable(f"the bot may not post there ({error.code})")
@@ -236,10 +249,6 @@ class DiscordAdapter:
 def nonce(name: str) -> str:
     """Discord makes one message of all that carry the same: a repeated request posts nothing twice."""
     return base64.b32encode(hashlib.sha256(f"limner:{name}".encode()).digest()).decode()[:25].lower()
-
-
-def _unposted(job: Job) -> Job:
-    return replace(job, place=replace(job.place, message_id=None))
 
 
 def answering(channel_id: Any, message_id: Any) -> discord.MessageReference:

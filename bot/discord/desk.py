@@ -242,9 +242,7 @@ class Desk:
         jobs = await self._accept(interaction, person, place, press, is_confirmed=is_confirmed)
         if jobs[0].is_private:
             return await self._echo.answer(interaction, jobs)
-        if not interaction.response.is_done():
-            await interaction.response.defer()
-        await self._echo.post(jobs)
+        await self._echo.follow(interaction, jobs)
 
     async def _accept(
         self,

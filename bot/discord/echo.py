@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import discord
 
@@ -21,21 +24,42 @@ from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
+_ANSWER_WITHIN = timedelta(seconds=2.5)  # Discord waits for three
 _LOOK_UPS, _LONGEST_LOOK_UP_SECONDS = 34, 30.0  # together about as long as a token lasts
 
 
 class Echo:
     def __init__(self, studio: Studio, store: Store, adapter: DiscordAdapter, models: Catalogue):
         self._studio, self._store, self._adapter, self._models = studio, store, adapter, models
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, interaction: discord.Interaction, jobs: list[Job]) -> None:
         """Echo the first job in the answer itself, the others in messages of their own; then they may be drawn."""
+        async with self._lock(interaction.id):
+            if await self._is_new(jobs[0]):
+                await self._answer(interaction, jobs)
+
+    async def follow(self, interaction: discord.Interaction, jobs: list[Job]) -> None:
+        """Promise messages of their own, and make them. Raises NoPermission as `post` does."""
+
+        async def defer() -> str:
+            if not interaction.response.is_done():
+                await interaction.response.defer()
+            return str(interaction.id)
+
+        async with self._lock(interaction.id):
+            if not await self._is_new(jobs[0]):
+                return
+            if await self._taken(interaction, defer):
+                await self.post(jobs)
+            else:
+                await self._studio.withdrawn(jobs)
+
+    async def _answer(self, interaction: discord.Interaction, jobs: list[Job]) -> None:
         first, *others = jobs
-        if first.place.message_id:  # Discord delivered this interaction twice
-            return
         unknown = answers.unknown_line(answers.unknown([wording.drawn(first)], self._models))
         content = messages.content(first, None, interaction.user.mention, remark=messages.plain(unknown))
-        message_id = await self._echoed(interaction, first, content)
+        message_id = await self._taken(interaction, lambda: _say(interaction, first, content))
         if message_id is None:
             await self._studio.withdrawn(jobs)
             return
@@ -72,22 +96,27 @@ class Echo:
             else:
                 await self._studio.acknowledged([job], message_id=message_id)
 
-    async def _echoed(self, interaction: discord.Interaction, job: Job, content: str) -> str | None:
-        """The id of the message that answers; None if Discord did not take it."""
-        shown: dict[str, Any] = {"view": messages.controls(job), "allowed_mentions": NO_ONE}
-        try:
-            if interaction.response.is_done():
-                return str((await interaction.edit_original_response(content=content, **shown)).id)
-            sent = await interaction.response.send_message(
-                content, ephemeral=job.is_private, suppress_embeds=True, **shown
-            )
-            return str(sent.message_id)
-        except UNREACHED as error:
-            if fault(error) == Fault.NO_TOKEN:
-                log.info("interaction %s ended before it was answered", interaction.id)
-                return None
-            log.warning("interaction %s: is it answered? %r", interaction.id, error)
-            return await self._answered_in(interaction.token)
+    async def _taken(self, interaction: discord.Interaction, say: Callable[[], Awaitable[str]]) -> str | None:
+        """Say the first answer until Discord has it; returns its message, or None if Discord never took it."""
+        while True:
+            try:
+                return await say()
+            except UNREACHED as error:
+                if fault(error) == Fault.NO_TOKEN:
+                    log.info("interaction %s ended before it was answered", interaction.id)
+                    return None
+                log.warning("interaction %s: is it answered? %r", interaction.id, error)
+            found = await self._answered_in(interaction.token)
+            if found or discord.utils.utcnow() - interaction.created_at > _ANSWER_WITHIN:
+                return found
+
+    async def _is_new(self, job: Job) -> bool:
+        """False where another delivery of the same interaction has answered it, or was told that it is too late."""
+        fresh = await self._store.job(job.id)
+        return fresh is not None and fresh.place.message_id is None and not fresh.status.is_over
+
+    def _lock(self, interaction_id: int) -> asyncio.Lock:
+        return self._locks.setdefault(interaction_id, asyncio.Lock())
 
     async def _answered_in(self, token: str) -> str | None:
         """The message that answered an interaction, asked of Discord until it says; None if there is none."""
@@ -109,3 +138,12 @@ class Echo:
         if thread_id := await self._adapter.thread_for(root):
             await self._store.moved(job.id, thread_id=thread_id)
         return await self._store.job(job.id) or job
+
+
+async def _say(interaction: discord.Interaction, job: Job, content: str) -> str:
+    """The id of the message that answers."""
+    shown: dict[str, Any] = {"view": messages.controls(job), "allowed_mentions": NO_ONE}
+    if interaction.response.is_done():
+        return str((await interaction.edit_original_response(content=content, **shown)).id)
+    sent = await interaction.response.send_message(content, ephemeral=job.is_private, suppress_embeds=True, **shown)
+    return str(sent.message_id)

@@ -55,6 +55,13 @@ def states(file: Path) -> Counter[str]:
         return Counter(dict(rows.fetchall()))
 
 
+def is_mending(file: Path) -> bool:
+    """Is a job on its way that the engine has died of once?"""
+    with closing(_read_only(file)) as conn:
+        waits = "SELECT 1 FROM jobs WHERE deaths > 0 AND status IN ('queued', 'running')"
+        return conn.execute(waits).fetchone() is not None
+
+
 def judge(file: Path, platform: str, asked: Iterable[Asked], shown: Mapping[str, Sequence[Shown]]) -> Verdict:
     with closing(_read_only(file)) as conn:
         jobs = conn.execute(
@@ -92,7 +99,7 @@ def _follow(
     seen = {name for message in shown.get(job["id"], ()) for name in _own(message, job["id"])}
     if job["status"] == "delivered" and pictures.get(job["id"]) and len(seen) == pictures[job["id"]]:
         verdict.delivered += 1
-    elif job["status"] == "failed" and any("charged" in message.text for message in shown.get(job["id"], ())):
+    elif job["status"] == "failed" and any("returned" in message.text for message in shown.get(job["id"], ())):
         verdict.failed_and_told += 1
     else:
         texts = [message.text[:160] for message in shown.get(job["id"], ())]

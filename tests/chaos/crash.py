@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tests.chaos.audit import Verdict, judge, states
+from tests.chaos.audit import Verdict, is_mending, judge, states
 from tests.chaos.on_discord import OnDiscord
 from tests.chaos.processes import Bot, engines_of
 
 Who = Literal["bot", "engine", "both"]
 
 STEP_SECONDS = "0.02"  # of the fake engine: a draft takes a third of a second
-CONNECTED_SECONDS, SETTLED_SECONDS = 60.0, 180.0
+CONNECTED_SECONDS, MENDED_SECONDS, SETTLED_SECONDS = 60.0, 10.0, 180.0
 LEAST_HITS = 0.9  # of the kills, that must interrupt a job
 
 
@@ -43,11 +43,18 @@ class Report:
 
 
 async def run(
-    folder: Path, *, kills: int, who: Who = "bot", seed: int, planted: str | None = None, limit_seconds: float = 1e9
+    folder: Path,
+    *,
+    kills: int,
+    who: Who = "bot",
+    seed: int,
+    planted: str | None = None,
+    limit_seconds: float = 1e9,
+    **day: float,
 ) -> Report:
     """Kill that often, or until the time is over; then let everything end in peace."""
     dice, started = random.Random(seed), time.monotonic()
-    platform, report = OnDiscord(random.Random(dice.random())), Report(who, seed)
+    platform, report = OnDiscord(random.Random(dice.random()), **day), Report(who, seed)
     await platform.open()
     limits = {"LIMNER_ALLOWANCE": "1000000", "LIMNER_OWN_WAITING": "10000", "LIMNER_WAITING": "100000"}
     bot = Bot(folder / "data", planted, LIMNER_FAKE_STEP_SECONDS=STEP_SECONDS, **limits, **platform.settings())
@@ -93,6 +100,9 @@ async def _kill_once(bot: Bot, platform: OnDiscord, who: Who, dice: random.Rando
     report.kills_by_state.update(found.keys())
     report.jobs_by_state.update(found)
     if who == "engine":
+        if dice.random() < 0.9:  # a job that dies twice with its engine has failed, by rule
+            with contextlib.suppress(TimeoutError):
+                await _until(lambda: not is_mending(bot.data / "limner.db"), MENDED_SECONDS, "")
         return
     if dice.random() < 0.1:  # killed again while it starts
         await bot.start()

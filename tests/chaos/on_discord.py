@@ -21,9 +21,9 @@ PROMPT = "a red car on a mountain road"
 class BadDay(DiscordAPI):
     """Of a hundred requests fifteen go wrong; of a hundred deliveries ten come twice and five late."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, faulty: float) -> None:
         super().__init__()
-        self._dice, self.is_bad, self.counts = dice, True, Counter[str]()
+        self._dice, self._faulty, self.is_bad, self.counts = dice, faulty, True, Counter[str]()
         self._later: set[asyncio.TimerHandle] = set()
 
     def _faults_of(self, method: str, path: str, template: str) -> list[Fault]:
@@ -31,7 +31,7 @@ class BadDay(DiscordAPI):
         if not self.is_bad:
             return found
         self.counts["requests"] += 1
-        if self._dice.random() < FAULTY:
+        if self._dice.random() < self._faulty:
             self.counts["faults"] += 1
             found.append(self._a_fault())
         return found
@@ -82,11 +82,13 @@ class OnDiscord:
 
     dice: random.Random
     people: int = PEOPLE
+    faulty: float = FAULTY
+    pressing: float = 0.3  # of what people do, if there is something to press
     name: str = "discord"
     asks: list[_Open] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.api = BadDay(self.dice)
+        self.api = BadDay(self.dice, self.faulty)
 
     def settings(self) -> dict[str, str]:
         return {
@@ -126,7 +128,7 @@ class OnDiscord:
     async def _ask(self, user: Any) -> _Open:
         """Noted before anybody knows what becomes of it."""
         done = [m for m in self.api.channel.messages[-40:] if "Re-roll" in m.labels]
-        if done and self.dice.random() < 0.3:
+        if done and self.dice.random() < self.pressing:
             return await self._asked(self.api.press(user, self.dice.choice(done), "Re-roll"), is_press=True)
         is_private = self.dice.random() < 0.1
         options = {"prompt": f"{PROMPT} --n {self.dice.randint(1, 2)}", "quality": "draft"}
