@@ -192,6 +192,43 @@ def add_model(name: Annotated[str, typer.Argument(help="One of `limner models`."
 
 
 @app.command()
+def backup(as_json: Json = False) -> None:
+    """Copy the database, also while Limner runs, and check the copy. `limner run` does so each hour."""
+    from bot.store.backup import back_up
+
+    with _told(as_json) as settings:
+        made = back_up(settings.data / "limner.db", settings.data / "backups")
+    _report(f"{made}: whole, and its ledger adds up", {"backup": str(made)}, as_json=as_json)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path | None, typer.Argument(help="A backup; without it, the newest.")] = None, as_json: Json = False
+) -> None:
+    """Put a backup in the database's place; Limner must be stopped. The database that was there is kept beside it."""
+    from bot.store import backup
+
+    with _told(as_json) as settings:
+        chosen = file or next(iter(backup.backups(settings.data / "backups")), None)
+        if chosen is None:
+            raise CannotStart(f"There is no backup in {settings.data / 'backups'}: name one.", exit_code=REFUSED)
+        aside = backup.restore(chosen, settings.data / "limner.db")
+    kept = f"; what was there is now {aside}" if aside else ""
+    _report(
+        f"{chosen} is the database now{kept}", {"restored": str(chosen), "aside": aside and str(aside)}, as_json=as_json
+    )
+
+
+def _report(line: str, figures: dict[str, object], *, as_json: bool) -> None:
+    from bot.console import print_json
+
+    if as_json:
+        print_json(figures)
+    else:
+        print(line)
+
+
+@app.command()
 def quota(as_json: Json = False) -> None:
     """The units that the local page has used in the last 24 hours."""
     from bot import answers

@@ -135,7 +135,7 @@ def _sqlite() -> Check:
 
 def _findings(file: Path, findings: inspection.Findings) -> Check:
     if not findings.is_whole:
-        return Check("database", "fail", f"{file} is damaged", "Put a backup in its place, or move it away.")
+        return Check("database", "fail", f"{file} is damaged", "limner restore")
     if findings.version > findings.known_version:
         found = f"version {findings.version}; this Limner knows {findings.known_version}"
         return Check("database", "fail", found, "Install the newer Limner again, or set LIMNER_DATA.")

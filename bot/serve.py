@@ -20,7 +20,7 @@ from bot.jobs import Job, Status
 from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
-from bot.store import Limits, Store, open_store
+from bot.store import Limits, Store, backup, open_store
 from bot.studio import Rules, Studio
 from bot.web import server
 from engine import VERSION, weights
@@ -31,6 +31,7 @@ from engine.protocol import MAX_SEED
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 25.0  # for what is being drawn when Limner is stopped
+BACKUP_SECONDS, SOON_SECONDS = 3600.0, 60.0
 FIRST_PROMPT = "A person standing on road wearing jacket with Mountain in background and its raining"
 
 
@@ -83,6 +84,7 @@ async def serve(settings: Settings) -> None:
                 loops.create_task(dispatch.run()),
                 loops.create_task(delivery.run()),
                 loops.create_task(progress.run()),
+                loops.create_task(_back_up_hourly(settings)),
                 *(loops.create_task(_connected(connection, refused, stop)) for connection in connections),
                 loops.create_task(_draw_first_picture(studio, feed)),
             ]
@@ -122,6 +124,19 @@ async def _connected(connection: Connection, refused: list[CannotStart], stop: a
     except CannotStart as error:
         refused.append(error)
         stop.set()
+
+
+async def _back_up_hourly(settings: Settings) -> None:
+    """An hour after the last, whichever process made it; one that fails is tried again, and the last stays."""
+    folder = settings.data / "backups"
+    while settings.backups:
+        newest = next(iter(backup.backups(folder)), None)
+        age = time.time() - newest.stat().st_mtime if newest else BACKUP_SECONDS
+        await asyncio.sleep(max(SOON_SECONDS, BACKUP_SECONDS - max(0.0, age)))  # a clock that was put back: an hour
+        try:
+            await asyncio.to_thread(backup.back_up, settings.data / "limner.db", folder, keep=settings.backups)
+        except CannotStart as error:
+            log.error("no backup was made: %s", error)
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     allowance: int = Field(default=20, ge=0, le=1_000_000)  # units of one person in a rolling day
     own_waiting: int = Field(default=10, ge=1, le=10_000)  # jobs of one person
     waiting: int = Field(default=50, ge=1, le=1_000_000)  # jobs of everyone
+    backups: int = Field(default=24, ge=0, le=10_000)  # hourly ones that are kept; 0: none are made
     styles: dict[str, Preset] = Field(default_factory=dict)  # [styles.NAME] in the file
     discord_token: SecretStr | None = None
     discord_guilds: Annotated[tuple[int, ...], NoDecode] = ()  # where the commands are registered; none: everywhere

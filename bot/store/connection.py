@@ -6,7 +6,8 @@ import os
 import re
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -158,7 +159,9 @@ class DataLock:
             ) from error
 
     def release(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
 
 def prepare_data_dir(data_dir: Path) -> None:
@@ -187,6 +190,11 @@ async def open_database(file: Path) -> Database:
 
 def _open(file: Path) -> sqlite3.Connection:
     conn: sqlite3.Connection | None = None
+    if not file.exists() and any(file.parent.glob("backups/limner-*.db")):
+        raise CannotStart(
+            f"The database {file} is missing, but there are backups: `limner restore` brings back the last. "
+            f"To begin with an empty one, move {file.parent / 'backups'} away."
+        )
     try:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
         file.chmod(0o600)  # SQLite gives its -wal and -shm the same mode
@@ -199,6 +207,17 @@ def _open(file: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error, CannotStart) as error:
         if conn:
             conn.close()
+        raise cannot_open(error, file) from error
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads, also while Limner runs. Raises CannotStart."""
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as conn:
+            conn.row_factory = sqlite3.Row
+            yield conn
+    except sqlite3.Error as error:
         raise cannot_open(error, file) from error
 
 
@@ -240,6 +259,6 @@ def cannot_open(error: Exception, file: Path) -> CannotStart:
 
 def _damaged(file: Path) -> CannotStart:
     return CannotStart(
-        f"The database {file} is damaged. Put a backup in its place, or move it away to begin with an empty one; "
-        "Limner has changed nothing."
+        f"The database {file} is damaged. `limner restore` brings back the last backup; without one, move it away to "
+        "begin with an empty database. Limner has changed nothing."
     )

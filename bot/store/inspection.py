@@ -1,14 +1,12 @@
 """A look into a database that changes nothing, also while Limner runs: a connection that only reads."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.jobs import Identity
 from bot.store import ledger, people
-from bot.store.connection import cannot_open, read_migrations
+from bot.store.connection import read_migrations, reading
 from bot.store.ledger import Account
 
 SQLITE_VERSION = sqlite3.sqlite_version_info
@@ -27,7 +25,7 @@ class Findings:
 
 def inspect(file: Path) -> Findings:
     """Raises CannotStart if the file cannot be read as a database."""
-    with _reading(file) as conn:
+    with reading(file) as conn:
         (version,) = conn.execute("PRAGMA user_version").fetchone()
         is_whole = [row[0] for row in conn.execute("PRAGMA quick_check(1)")] == ["ok"]
         known = read_migrations()[-1][0]
@@ -39,16 +37,6 @@ def account_of(file: Path, identity: Identity, now_ms: int) -> Account:
     """One person's rolling day: empty for a person who was never seen. Raises CannotStart."""
     if not file.exists():
         return _EMPTY
-    with _reading(file) as conn:
+    with reading(file) as conn:
         person = people.find(conn, identity)
         return ledger.account(conn, person=person.id, now_ms=now_ms) if person else _EMPTY
-
-
-@contextmanager
-def _reading(file: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as conn:
-            conn.row_factory = sqlite3.Row
-            yield conn
-    except sqlite3.Error as error:
-        raise cannot_open(error, file) from error

@@ -1,5 +1,6 @@
 """The truth: every public method is one whole transaction."""
 
+import asyncio
 import logging
 import secrets
 import sqlite3
@@ -10,6 +11,7 @@ from pathlib import Path
 from bot.errors import QueueFull
 from bot.jobs import Identity, Image, Job, Person, Place, Status
 from bot.store import chat, jobs, ledger, outbox, people
+from bot.store.backup import back_up_before_migration
 from bot.store.chat import Callback
 from bot.store.connection import Database, DataLock, open_database, prepare_data_dir
 from bot.store.jobs import Wanted
@@ -349,6 +351,7 @@ async def open_store(data_dir: Path, *, new_id: Callable[[int], str] = new_job_i
     prepare_data_dir(data_dir)
     lock = DataLock(data_dir)
     try:
+        await asyncio.to_thread(back_up_before_migration, data_dir / "limner.db", data_dir / "backups")
         store = Store(await open_database(data_dir / "limner.db"), lock, new_id=new_id)
     except BaseException:
         lock.release()

@@ -1,0 +1,118 @@
+"""Copies of the database, made while Limner runs, checked before they count, and brought back."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.errors import CannotStart
+from bot.store import ledger
+from bot.store.connection import DataLock, cannot_open, read_migrations, reading
+
+# What would outlive its time in a copy: answers to interactions that are known to have arrived.
+_FORGET = "DELETE FROM callbacks WHERE job_id NOT IN (SELECT id FROM jobs WHERE status = 'received')"
+
+
+def backups(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("limner-*.db"), reverse=True)
+
+
+def back_up(file: Path, folder: Path, *, keep: int | None = None) -> Path:
+    """A checked copy; with `keep`, only so many stay. Nobody waits for it: it reads beside the writer.
+
+    Raises CannotStart, with the reason, and leaves what was there.
+    """
+    target = folder / f"limner-{_now()}.db"
+    draft = target.with_suffix(".tmp")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove(*folder.glob("limner-*.tmp*"))  # of one that was cut off
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600))
+        with reading(file) as conn:
+            conn.execute("VACUUM INTO ?", (str(draft),))
+        _finish(draft)
+        _require_whole(draft)
+        draft.replace(target)
+        _sync(folder)
+    except OSError as error:
+        _remove(draft)
+        raise CannotStart(f"{target} cannot be written ({error.strerror}).", exit_code=75) from error
+    except (CannotStart, sqlite3.Error) as error:
+        _remove(draft)
+        raise cannot_open(error, file) from error
+    _remove(*backups(folder)[keep:] if keep is not None else ())
+    return target
+
+
+def back_up_before_migration(file: Path, folder: Path) -> None:
+    """Where the code knows a newer version than the database has. Raises CannotStart."""
+    if not file.exists() or not file.stat().st_size:
+        return
+    with reading(file) as conn:
+        (version,) = conn.execute("PRAGMA user_version").fetchone()
+    if 0 < version < read_migrations()[-1][0]:
+        back_up(file, folder)
+
+
+def restore(backup: Path, file: Path) -> Path | None:
+    """Put a checked copy in the database's place; returns where the one before it is now. Raises CannotStart."""
+    lock = DataLock(file.parent)
+    try:
+        _require_whole(backup)
+        draft = file.with_suffix(".restoring")
+        shutil.copyfile(backup, draft)
+        draft.chmod(0o600)
+        _sync(draft)
+        aside = file.with_name(f"{file.name}.before-{_now()}")
+        moved = [part for part in ("", "-wal", "-shm") if file.with_name(file.name + part).exists()]
+        for part in moved:  # never deleted: somebody may still get something out of it
+            file.with_name(file.name + part).rename(aside.with_name(aside.name + part))
+        draft.replace(file)
+        _sync(file.parent)
+        return aside if moved else None
+    except OSError as error:
+        raise CannotStart(f"{backup} cannot be put in place ({error.strerror or error}).") from error
+    finally:
+        lock.release()
+
+
+def _finish(draft: Path) -> None:
+    with closing(sqlite3.connect(draft, isolation_level=None)) as conn:
+        conn.execute("PRAGMA secure_delete = ON")
+        conn.execute("PRAGMA journal_mode = DELETE")
+        if conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'callbacks'").fetchone():
+            conn.execute(_FORGET)
+    _sync(draft)
+
+
+def _require_whole(file: Path) -> None:
+    """A copy that is damaged, newer than the code, or whose ledger does not add up, is none."""
+    with reading(file) as conn:
+        (version,) = conn.execute("PRAGMA user_version").fetchone()
+        newest = read_migrations()[-1][0]
+        if not 0 < version <= newest:
+            raise CannotStart(f"{file} is version {version} of the database; this Limner knows {newest}.")
+        if (found := conn.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+            raise CannotStart(f"{file} is damaged: {found}.")
+        if version == newest and (problems := ledger.problems(conn)):
+            raise CannotStart(f"The ledger in {file} does not add up: {problems[0]}.")
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(*files: Path) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,146 @@
+"""Backups: made beside a writer, checked before they count, and brought back; nothing is ever deleted for them."""
+
+import asyncio
+import os
+import sqlite3
+import threading
+
+import pytest
+from typer.testing import CliRunner
+
+from bot.cli import app
+from bot.errors import CannotStart
+from bot.store import Callback, backup, inspection, open_store
+from bot.store.connection import read_migrations
+from tests.house import NO_LIMITS, PAGE, wanted
+
+
+async def accept(store, person, draw, clock, key="key", **more):
+    [job] = await store.submit(person, PAGE, [wanted(draw)], key=key, limits=NO_LIMITS, now_ms=clock(), **more)
+    return job
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"  # of the store fixture
+
+
+def limner(data, monkeypatch, *arguments):
+    monkeypatch.setenv("LIMNER_DATA", str(data))
+    return CliRunner().invoke(app, arguments)
+
+
+async def test_a_backup_made_while_limner_runs_comes_back_with_everything(
+    store, ada, clock, draw, data, monkeypatch, tmp_path
+):
+    kept = await accept(store, ada, draw, clock)
+    made = limner(data, monkeypatch, "backup")
+    assert (made.exit_code, "adds up" in made.output) == (0, True)
+    later = await accept(store, ada, draw, clock, key="later")
+    await store.close()
+    assert limner(data, monkeypatch, "restore").exit_code == 0
+    again = await open_store(data)
+    found = [await again.job(job.id) for job in (kept, later)]
+    await again.close()
+    assert (found[0].id, found[1]) == (kept.id, None)
+    (aside,) = data.glob("limner.db.before-*T*[0-9]")
+    assert later.id in {row[0] for row in sqlite3.connect(aside).execute("SELECT id FROM jobs")}
+
+
+async def test_no_acknowledgement_waits_for_a_backup(store, ada, clock, draw, data, monkeypatch):
+    """While the copy is being written and checked, jobs are accepted."""
+    await accept(store, ada, draw, clock)
+    is_copying, may_end = threading.Event(), threading.Event()
+    require_whole = backup._require_whole
+
+    def slowly(file):
+        with backup.reading(data / "limner.db") as conn:
+            conn.execute("BEGIN")
+            conn.execute("SELECT count(*) FROM jobs").fetchone()  # a read that has begun and does not end
+            is_copying.set()
+            assert may_end.wait(10)
+        require_whole(file)
+
+    monkeypatch.setattr(backup, "_require_whole", slowly)
+    copying = asyncio.create_task(asyncio.to_thread(backup.back_up, data / "limner.db", data / "backups"))
+    assert await asyncio.to_thread(is_copying.wait, 10)
+    assert (await accept(store, ada, draw, clock, key="meanwhile")).id
+    may_end.set()
+    assert (await copying).exists()
+
+
+async def test_so_many_backups_are_kept_and_what_a_crash_left_is_swept(store, data, monkeypatch):
+    names = iter(["1", "2", "3"])
+    monkeypatch.setattr(backup, "_now", lambda: next(names))
+    (data / "backups").mkdir()
+    (data / "backups" / "limner-0.tmp").touch()
+    for _ in range(3):
+        backup.back_up(data / "limner.db", data / "backups", keep=2)
+    assert sorted(file.name for file in (data / "backups").iterdir()) == ["limner-2.db", "limner-3.db"]
+    assert (data / "backups" / "limner-3.db").stat().st_mode & 0o077 == 0
+
+
+async def test_tokens_that_did_their_work_are_not_in_a_backup(store, ada, clock, draw, data):
+    for key, is_answered in (("canary-answered", True), ("canary-waiting", False)):
+        job = await accept(store, ada, draw, clock, key, callback=Callback(key, clock() + 900_000), status="received")
+        if is_answered:
+            await store.acknowledged([job.id], now_ms=clock())
+    made = backup.back_up(data / "limner.db", data / "backups")
+    tokens = [row[0] for row in sqlite3.connect(made).execute("SELECT token FROM callbacks")]
+    assert tokens == ["canary-waiting"]
+
+
+async def test_a_copy_that_is_not_whole_does_not_count(store, data, monkeypatch):
+    def damage(draft):
+        draft.write_bytes(draft.read_bytes()[:4096] + os.urandom(20_000))
+
+    monkeypatch.setattr(backup, "_finish", damage)
+    with pytest.raises(CannotStart, match="damaged"):
+        backup.back_up(data / "limner.db", data / "backups")
+    assert list((data / "backups").iterdir()) == []
+
+
+async def test_restore_refuses_what_is_damaged_and_what_runs_and_changes_nothing(store, data, tmp_path, monkeypatch):
+    made = backup.back_up(data / "limner.db", data / "backups")
+    running = limner(data, monkeypatch, "restore")
+    assert (running.exit_code, "Another Limner is running" in running.output) == (78, True)
+    await store.close()
+    before = (data / "limner.db").read_bytes()
+    made.write_bytes(b"no database" * 1000)
+    assert limner(data, monkeypatch, "restore", str(made)).exit_code == 78
+    assert (data / "limner.db").read_bytes() == before
+
+
+async def test_a_missing_database_with_backups_beside_it_is_no_fresh_start(store, data):
+    backup.back_up(data / "limner.db", data / "backups")
+    await store.close()
+    for file in data.glob("limner.db*"):
+        file.unlink()
+    with pytest.raises(CannotStart, match="limner restore") as error:
+        await open_store(data)
+    assert error.value.exit_code == 78
+    assert not (data / "limner.db").exists()
+
+
+async def test_before_a_migration_there_is_a_backup(store, data):
+    await store.close()
+    with sqlite3.connect(data / "limner.db") as conn:
+        conn.execute(f"PRAGMA user_version = {read_migrations()[-1][0] - 1}")
+    conn.close()
+    with pytest.raises(CannotStart):  # its tables are there already
+        await open_store(data)
+    (made,) = backup.backups(data / "backups")
+    assert inspection.inspect(made).version == read_migrations()[-1][0] - 1
+
+
+async def test_a_full_disk_leaves_the_backups_that_are_there(store, data, monkeypatch):
+    made = backup.back_up(data / "limner.db", data / "backups")
+
+    def full(*names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backup, "_now", lambda: "later")
+    monkeypatch.setattr(backup.os, "fsync", full)
+    with pytest.raises(CannotStart, match="No space left"):
+        backup.back_up(data / "limner.db", data / "backups")
+    assert list((data / "backups").iterdir()) == [made]
