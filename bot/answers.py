@@ -6,7 +6,7 @@ from math import ceil
 from bot.commands import ASKS
 from bot.defaults import as_flags
 from bot.jobs import Job
-from bot.phrases import When, clip, counted, duration, units
+from bot.phrases import When, clip, counted, duration, said, units
 from bot.quota import bar
 from bot.views import Info, QueueView, QuotaView, SettingsView
 from bot.wording import LINEAGE, status_line, title
@@ -67,15 +67,19 @@ def _repeats(view: Info) -> str:
 
 
 def quota(view: QuotaView, when: When) -> str:
-    """The rolling day with its bar, the last charges, the grants."""
-    head = f"Today {view.used} / {view.allowance} units {bar(view.used, view.allowance)}"
-    facts = [head if view.is_limited else f"Today {units(view.used)}, counted but not limited for you"]
+    """The window with its bar, the last charges, the grants."""
+    span = "Today" if view.span == "day" else f"This {view.span}"
+    head = f"{span} {view.used} / {view.allowance} units {bar(view.used, view.allowance)}"
+    facts = [head if view.is_limited else f"{span} {units(view.used)}, counted but not limited for you"]
     if view.reserved:
         facts.append(f"{view.reserved} reserved")
     if view.is_limited and view.next_free_ms:
         facts.append(f"next free {when(view.next_free_ms)}")
     charges = [f"`{charge.job_id}` {units(charge.units)}, {when(charge.at_ms)}" for charge in view.charges]
-    grants = [f"+{units(grant.units)}, ends {when(grant.ends_ms)}" for grant in view.grants]
+    grants = [
+        f"+{units(grant.units)}, ends {when(grant.ends_ms)}" + (f" {said(grant.reason)}" if grant.reason else "")
+        for grant in view.grants
+    ]
     return "\n".join([" · ".join(facts), *charges, *grants])
 
 

@@ -34,7 +34,7 @@ async def answer(
         case "reroll", (job_id, seed):
             return Press("remix", job_id, text=f"--seed {seed}")
         case "quota", _:
-            return answers.quota(await studio.quota(person), when)
+            return answers.quota(await studio.quota(person, place), when)
         case "queue" | "cancel", _:
             return answers.queue(await studio.queue(person), when, quote)
         case "history", _:

@@ -240,8 +240,8 @@ def quota(as_json: Json = False) -> None:
 
     now_ms = time.time_ns() // 10**6
     with _told(as_json) as settings:
-        account = account_of(settings.data / "limner.db", OPERATOR, now_ms)
-        view = QuotaView.of(account, allowance=settings.allowance, is_limited=False)
+        account = account_of(settings.data / "limner.db", OPERATOR, settings.limits, now_ms)
+        view = QuotaView.of(account, is_limited=False, span=settings.limits.window.span)
     if as_json:
         print_json(asdict(view))
     else:

@@ -4,16 +4,18 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from bot.allowances import EVERYWHERE, Scope
 from bot.errors import Unavailable
 from bot.feed import Feed, Live
 from bot.jobs import Image, Job, Status
 from bot.pace import Pace, done_at_ms, image_count, percent
 from bot.queue import FairQueue, Waiting
-from bot.store import Store
+from bot.store import Halt, Store
 from engine.client import Died, Engine, NotReady
 from engine.protocol import (
     Cancelled,
@@ -65,6 +67,7 @@ class Dispatch:
         self._jobs: dict[str, Job] = {}  # waiting in the queue
         self._kept_after: dict[str, Literal["bot", "engine"]] = {}  # of those that wait again
         self._drawing: dict[str, Drawing] = {}
+        self._pauses: dict[Scope, Halt] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()  # the engine has none of our jobs
         self._is_draining = False
@@ -78,6 +81,7 @@ class Dispatch:
         for pending in await self._store.resume(self._now_ms()):
             self._kept_after[pending.job.id] = "bot"
             self._wait(pending.job, is_suspect=pending.is_suspect)
+        await self.look_at_pauses()
         await self._engine.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
@@ -95,6 +99,11 @@ class Dispatch:
         for job in jobs:
             if job.status == Status.QUEUED:
                 self._wait(job)
+
+    async def look_at_pauses(self) -> None:
+        """What is paused now, everywhere or at one place; what the engine has is drawn all the same."""
+        self._pauses = await self._store.rules.pauses(self._now_ms())
+        self._wake.set()
 
     async def cancel(self, job_id: str) -> None:
         """Forget a job that is cancelled in the store, or have the engine end it."""
@@ -120,7 +129,7 @@ class Dispatch:
             return
         self._jobs[job.id] = job
         images = image_count(job.request)
-        self._queue.add(job.id, job.person_id, cost=job.units, images=images, is_suspect=is_suspect)
+        self._queue.add(job.id, job.person_id, cost=job.units, images=images, weight=job.weight, is_suspect=is_suspect)
         self._wake.set()
 
     async def _admit(self) -> None:
@@ -130,7 +139,9 @@ class Dispatch:
                 await self._fill()
             except Exception:
                 log.exception("a job could not be handed to the engine")
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_seconds()):
+                    await self._wake.wait()
 
     async def _fill(self) -> None:
         while (waiting := self._next()) is not None:
@@ -142,7 +153,21 @@ class Dispatch:
     def _next(self) -> Waiting | None:
         if self._engine.ready is None or self._is_draining:
             return None
-        return self._queue.take([each.waiting for each in self._drawing.values()])
+        drawing = [each.waiting for each in self._drawing.values()]
+        return self._queue.take(drawing, is_held=lambda waiting: self._pause_of(self._jobs[waiting.job_id]) is not None)
+
+    def _pause_of(self, job: Job) -> Halt | None:
+        """What keeps the job from being drawn now."""
+        for scope in (EVERYWHERE, job.place.workspace):
+            pause = self._pauses.get(scope)
+            if pause and (pause.ends_ms is None or pause.ends_ms > self._now_ms()):
+                return pause
+        return None
+
+    def _pause_seconds(self) -> float | None:
+        """Until the first pause ends, or at most a minute, since a clock may be set; None while there is none."""
+        ends = [pause.ends_ms for pause in self._pauses.values() if pause.ends_ms and pause.ends_ms > self._now_ms()]
+        return min(60.0, (min(ends) - self._now_ms()) / 1000) if ends else None
 
     async def _hand_over(self, waiting: Waiting) -> None:
         job = self._jobs.pop(waiting.job_id)
@@ -157,7 +182,9 @@ class Dispatch:
         try:
             spool_dir.mkdir(mode=0o700, exist_ok=True)
             await self._engine.generate(
-                Generate(job_id=job.id, owner=job.person_id, weight=1.0, request=job.request, spool_dir=str(spool_dir))
+                Generate(
+                    job_id=job.id, owner=job.person_id, weight=job.weight, request=job.request, spool_dir=str(spool_dir)
+                )
             )
         except NotReady:
             await self._put_back(drawing)
@@ -295,12 +322,14 @@ class Dispatch:
         for position, waiting in enumerate(self._queue, 1):
             own = self._pace.estimate(self._jobs[waiting.job_id].request)
             after = None if own is None or ahead is None else ahead + own
+            pause = self._pause_of(self._jobs[waiting.job_id])
             live = Live(
                 "queued",
                 position=position,
-                starts_at_ms=self._in_ms(ahead if own else None),
-                done_at_ms=self._in_ms(after),
+                starts_at_ms=None if pause else self._in_ms(ahead if own else None),
+                done_at_ms=None if pause else self._in_ms(after),
                 kept_after=self._kept_after.get(waiting.job_id),
+                paused=(pause.reason, pause.ends_ms) if pause else None,
             )
             self._feed.show(waiting.job_id, live)
             ahead = after

@@ -2,6 +2,7 @@
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
 │   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed · NotAllowed · NoPermission
+│   NoAuthority · AboveCap · Blocked · NothingToRetry
 │   NotServed · CannotPost · BadWords · AgeRestricted · SwitchedOff · TooLarge · Unknown · Gone · Expired · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
@@ -72,10 +73,16 @@ class QuotaExceeded(Refused):
     code = "quota"
 
     def __init__(
-        self, *, needed: int, left: int, free_at_ms: int | None = None, smaller: tuple[str, int] | None = None
+        self,
+        *,
+        needed: int,
+        left: int,
+        free_at_ms: int | None = None,
+        smaller: tuple[str, int] | None = None,
+        whose: Literal["person", "model", "place"] = "person",
     ):
         super().__init__(f"needs {needed} units, {left} left")
-        self.needed, self.left, self.free_at_ms, self.smaller = needed, left, free_at_ms, smaller
+        self.needed, self.left, self.free_at_ms, self.smaller, self.whose = needed, left, free_at_ms, smaller, whose
 
 
 class QueueFull(Refused):
@@ -89,7 +96,7 @@ class QueueFull(Refused):
 
 
 class Unconfirmed(Refused):
-    """Several jobs at once: asked again with their price agreed to, they are accepted."""
+    """Several jobs at once, or much of an allowance: asked again with the price agreed to, it is accepted."""
 
     code = "unconfirmed"
 
@@ -106,6 +113,46 @@ class NotAllowed(Refused):
     def __init__(self, action: str = "do"):
         super().__init__(action)
         self.action = action
+
+
+class NoAuthority(Refused):
+    """An order of an admin's; `least` is who may give it: "moderator", "admin", "operator"."""
+
+    code = "no_authority"
+
+    def __init__(self, least: str):
+        super().__init__(least)
+        self.least = least
+
+
+class AboveCap(Refused):
+    """An admin would let somebody have more than the place may give to one person: `cap` units."""
+
+    code = "above_cap"
+
+    def __init__(self, cap: int):
+        super().__init__(f"at most {cap} units")
+        self.cap = cap
+
+
+class NothingToRetry(Refused):
+    """The job still goes on, or was delivered."""
+
+    code = "nothing_to_retry"
+
+    def __init__(self, job_id: str):
+        super().__init__(job_id)
+        self.job_id = job_id
+
+
+class Blocked(Refused):
+    """The person may not draw here."""
+
+    code = "blocked"
+
+    def __init__(self, *, ends_ms: int | None, reason: str):
+        super().__init__(reason)
+        self.ends_ms, self.reason = ends_ms, reason
 
 
 class NoPermission(Refused):

@@ -23,6 +23,7 @@ class Live:
     starts_at_ms: int | None = None
     done_at_ms: int | None = None
     kept_after: Literal["bot", "engine"] | None = None  # it waits again because this one stopped
+    paused: tuple[str, int | None] | None = None  # why, and until when if that is known
     previews: Mapping[int, bytes] = field(default_factory=dict)  # JPEG by image index
 
     @property

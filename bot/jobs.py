@@ -39,6 +39,7 @@ class Identity:
 class Person:
     id: int
     is_operator: bool = False  # counted, not limited
+    roles: frozenset[str] = frozenset()  # where they ask now, as the platform says
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,4 @@ class Job:
     images: tuple[Image, ...] = ()
     if_flagged: IfFlagged = "withhold"
     is_unchecked: bool = False  # it may be drawn by a photographic model that has no classifier
+    weight: float = 1.0  # its person's in the queue, when it was accepted

@@ -1,7 +1,7 @@
 """Times, amounts and quotations, as every sentence puts them."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 MAX_SHOWN = 300  # characters of a prompt in a message
 
@@ -10,6 +10,13 @@ When = Callable[[int], str]  # UTC milliseconds → "in 2 min", "<t:…:R>"
 
 def utc(ms: int) -> str:
     return f"at {datetime.fromtimestamp(ms / 1000, UTC):%H:%M} UTC"
+
+
+def date(ms: int, zone: tzinfo, now_ms: int) -> str:
+    """`1 Dec`, `1 Dec 18:00`, `1 Dec 2031`: as short as it is plain, in the operator's time zone."""
+    then, now = (datetime.fromtimestamp(each / 1000, zone) for each in (ms, now_ms))
+    time = "" if (then.hour, then.minute) == (0, 0) else f" {then:%H:%M}"
+    return f"{then.day} {then:%b}{f' {then.year}' if then.year != now.year else ''}{time}"
 
 
 def relative(now_ms: int) -> When:
@@ -43,7 +50,12 @@ def clip(text: str, limit: int = MAX_SHOWN) -> str:
 
 
 def code(text: str) -> str:
-    return f"`{clip(text.replace('`', chr(39)), 60)}`"
+    return said(text, 60)
+
+
+def said(text: str, limit: int = 200) -> str:
+    """What somebody typed, as it stands: no mention, no link, no formatting."""
+    return f"`{clip(text.replace('`', chr(39)), limit)}`"
 
 
 def quoted(text: str) -> str:

@@ -7,7 +7,7 @@ never changes while newcomers' tags grow, every job's turn comes.
 """
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 IMAGES_AT_ONCE = 4  # in the engine: as many as fill a batch
@@ -54,9 +54,11 @@ class FairQueue:
     def remove(self, job_id: str) -> None:
         self._waiting = [waiting for waiting in self._waiting if waiting.job_id != job_id]
 
-    def take(self, drawing: Iterable[Waiting]) -> Waiting | None:
-        """The next job to hand to the engine beside those it draws; None if they are enough."""
-        chosen = _choose(self._waiting, list(drawing))
+    def take(
+        self, drawing: Iterable[Waiting], is_held: Callable[[Waiting], bool] = lambda waiting: False
+    ) -> Waiting | None:
+        """The next job to hand to the engine beside those it draws; None if they are enough, or all are held."""
+        chosen = _choose([each for each in self._waiting if not is_held(each)], list(drawing))
         if chosen:
             self._waiting.remove(chosen)
             self._now = max(self._now, chosen.tag)

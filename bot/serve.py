@@ -20,7 +20,7 @@ from bot.jobs import Job, Status
 from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
-from bot.store import Limits, Store, backup, open_store
+from bot.store import Store, backup, open_store
 from bot.studio import Rules, Studio
 from bot.web import server
 from engine import VERSION, weights
@@ -59,9 +59,10 @@ async def serve(settings: Settings) -> None:
             wake_delivery=delivery.wake,
             warm_model=settings.model,
         )
-        limits = Limits(allowance=settings.allowance, own_waiting=settings.own_waiting, waiting=settings.waiting)
         styles = {name: Style(preset.before, preset.after, preset.negative) for name, preset in settings.styles.items()}
-        rules = Rules(models=catalogue, default_model=settings.model, limits=limits, spool=spool, styles=styles)
+        rules = Rules(
+            models=catalogue, default_model=settings.model, limits=settings.limits, spool=spool, styles=styles
+        )
         studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
         site = server.Site(
             studio,

@@ -4,8 +4,10 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -16,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from bot.allowances import Limits, Window, WindowKind
 from bot.errors import CannotStart
 
 PREFIX = "LIMNER_"
@@ -41,10 +44,14 @@ class Settings(BaseSettings):
     engine: Literal["torch", "fake"] = "torch"
     models_dir: Path | None = None  # <data>/models
     model: str = "builtin"  # what draws where a prompt names none
-    allowance: int = Field(default=20, ge=0, le=1_000_000)  # units of one person in a rolling day
+    allowance: int = Field(default=20, ge=0, le=1_000_000)  # units of one person in a window
     own_waiting: int = Field(default=10, ge=1, le=10_000)  # jobs of one person
     waiting: int = Field(default=50, ge=1, le=1_000_000)  # jobs of everyone
     backups: int = Field(default=24, ge=0, le=10_000)  # hourly ones that are kept; 0: none are made
+    window: WindowKind = "rolling"  # or a day, week or month of the calendar of `time_zone`
+    time_zone: str = "UTC"  # a name like Europe/Berlin
+    admin_cap: int = Field(default=100, ge=0, le=1_000_000)  # units that a server's admin may let one person have
+    operators: Annotated[tuple[str, ...], NoDecode] = ()  # who is the operator in chat: discord:1234, slack:U12
     styles: dict[str, Preset] = Field(default_factory=dict)  # [styles.NAME] in the file
     discord_token: SecretStr | None = None
     discord_guilds: Annotated[tuple[int, ...], NoDecode] = ()  # where the commands are registered; none: everywhere
@@ -68,8 +75,27 @@ class Settings(BaseSettings):
     def models_path(self) -> Path:
         return self.models_dir or self.data / "models"
 
+    @property
+    def limits(self) -> Limits:
+        window = Window(self.window, _zone(self.time_zone))
+        return Limits(self.allowance, self.own_waiting, self.waiting, window, self.admin_cap)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        _zone(value)
+        return value
+
+    @field_validator("operators")
+    @classmethod
+    def _named_operators(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not re.fullmatch(r"(discord|slack):[^\s:]+(:[^\s:]+)?", each) for each in value):
+            raise ValueError("each is written like discord:1234 or slack:U12")
+        return value
+
     @field_validator(
         *("discord_guilds", "discord_attachment_hosts", "slack_file_hosts", "slack_commands", "slack_admins"),
+        "operators",
         mode="before",
     )
     @classmethod
@@ -95,6 +121,15 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _settings_file(os.environ))
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":  # known without a database of time zones
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone is called {name[:40]!r}") from None
 
 
 def read_settings() -> Settings:

@@ -5,7 +5,7 @@ Every method may raise a subclass of Refused; then nothing was written and nothi
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,17 @@ from types import MappingProxyType
 
 from bot import buttons, defaults, prompt, quota
 from bot.dispatch import Dispatch
-from bot.errors import BadOption, Gone, NotAllowed, QueueFull, QuotaExceeded, Refused, Unconfirmed, Unknown
+from bot.errors import (
+    BadOption,
+    Gone,
+    NotAllowed,
+    NothingToRetry,
+    QueueFull,
+    QuotaExceeded,
+    Refused,
+    Unconfirmed,
+    Unknown,
+)
 from bot.feed import Feed
 from bot.flags import FLAGS
 from bot.gate import Gate, Here
@@ -69,9 +79,11 @@ class Studio:
         """The operator's presets, by name."""
         return self._rules.styles
 
-    async def person(self, identity: Identity) -> Person:
+    async def person(self, identity: Identity, roles: Iterable[str] = ()) -> Person:
+        """`roles` are the platform's ids of what they belong to where they ask: the best one's allowance counts."""
         is_operator = identity.platform in self._rules.operator_platforms
-        return await self._store.person(identity, is_operator=is_operator, now_ms=self._now_ms())
+        person = await self._store.person(identity, is_operator=is_operator, now_ms=self._now_ms())
+        return replace(person, roles=frozenset(roles))
 
     async def imagine(
         self,
@@ -257,10 +269,23 @@ class Studio:
             seconds=(job.finished_ms - job.started_ms) / 1000 if job.started_ms and job.finished_ms else None,
         )
 
-    async def quota(self, person: Person) -> QuotaView:
-        account = await self._store.account(person, self._now_ms())
-        allowance = self._rules.limits.allowance or 0
-        return QuotaView.of(account, allowance=allowance, is_limited=not person.is_operator)
+    async def quota(self, person: Person, place: Place | None = None) -> QuotaView:
+        limits = self._rules.limits
+        account = await self._store.account(person, self._now_ms(), place or Place(""), limits)
+        return QuotaView.of(account, is_limited=not person.is_operator, span=limits.window.span)
+
+    async def retry(self, job: Job, *, key: str) -> Job:
+        """Draw a job again that brought nothing, for its owner, where it was asked. Raises NothingToRetry."""
+        if not job.status.is_over or job.status == Status.DELIVERED:
+            raise NothingToRetry(job.id)
+        owner = Person(job.person_id, is_operator=job.place.platform in self._rules.operator_platforms)
+        place = replace(job.place, message_id=None)
+        [again] = await self.press(owner, place, "again", job.id, 0, key=key)
+        return again
+
+    async def look_at_pauses(self) -> None:
+        """Somebody paused or resumed the drawing."""
+        await self._dispatch.look_at_pauses()
 
     async def queue(self, person: Person) -> QueueView:
         unfinished = await self._store.unfinished()

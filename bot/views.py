@@ -31,7 +31,7 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class QuotaView:
-    """A person's rolling day, in units."""
+    """What a person has where they ask, in units."""
 
     used: int  # charged and reserved together
     reserved: int
@@ -40,18 +40,19 @@ class QuotaView:
     next_free_ms: int | None
     charges: tuple[Charge, ...]  # the last five, newest first
     grants: tuple[Grant, ...]
+    span: str = "day"  # over which the allowance goes: "day", "week", "month"
 
     @classmethod
-    def of(cls, account: Account, *, allowance: int, is_limited: bool) -> "QuotaView":
-        """`allowance` is what everyone has; the account's grants come on top."""
+    def of(cls, account: Account, *, is_limited: bool, span: str = "day") -> "QuotaView":
         return cls(
-            used=account.charged + account.reserved,
+            used=account.used,
             reserved=account.reserved,
-            allowance=allowance + account.granted,
+            allowance=account.allowance + account.granted,
             is_limited=is_limited,
             next_free_ms=account.next_free_ms,
             charges=account.charges,
             grants=account.grants,
+            span=span,
         )
 
 

@@ -4,18 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.errors import (
+    AboveCap,
     AgeRestricted,
     BadDefault,
     BadImage,
     BadOption,
     BadPrompt,
     BadWords,
+    Blocked,
     CannotPost,
     Expired,
     Gone,
     ImageProblem,
+    NoAuthority,
     NoPermission,
     NotAllowed,
+    NothingToRetry,
     NotServed,
     QueueFull,
     QuotaExceeded,
@@ -28,7 +32,7 @@ from bot.errors import (
 )
 from bot.feed import Live
 from bot.jobs import Image, Job, Status
-from bot.phrases import When, begun, clip, code, counted, duration, quoted, units, utc
+from bot.phrases import When, begun, clip, code, counted, duration, quoted, said, units, utc
 from bot.prompt import MAX_PROMPT
 from bot.quota import bar
 from engine.given import LONGEST_PX, MAX_BYTES, MAX_PIXELS, SHORTEST_PX
@@ -134,6 +138,19 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             smaller = (Action("Run as draft", command=error.as_draft),) if error.as_draft else ()
             heading = f"{error.longest_px} px is not allowed in this channel"
             return Sentence(heading, "Drafts are. Nothing was charged.", smaller)
+        case NoAuthority(least="operator"):
+            return Sentence("That is for the operator", "They run this bot. Nothing was changed.")
+        case NoAuthority():
+            return Sentence(f"That is for {_WHO[error.least]} of this place", "Nothing was changed.")
+        case AboveCap():
+            body = f"At most {units(error.cap)} for one person. The operator can raise it. Nothing was changed."
+            return Sentence("That is more than this place may give", body)
+        case NothingToRetry():
+            return Sentence(f"{code(error.job_id)} did not fail", "Only what brought nothing can be tried again.")
+        case Blocked():
+            until = f"That ends {when(error.ends_ms)}. " if error.ends_ms else ""
+            reason = f"Reason: {said(error.reason)}" if error.reason else "Ask a moderator if that is wrong."
+            return Sentence("You can't use this bot here", f"{until}{reason}")
         case NoPermission(who="you"):
             return Sentence("You can't do that here", f"It needs *{error.permission}*.")
         case NoPermission():
@@ -169,6 +186,8 @@ _CANNOT_POST = {
     "archived": "This channel is archived: use another one, or let me send it to you.",
     "closed": "Somebody forbids me to post or to share files here: let me send it to you.",
 }
+_WHO = {"moderator": "moderators", "admin": "admins"}
+_POOLS = {"person": "you have", "model": "of this model you have", "place": "all people of this place together have"}
 
 
 def failure(kind: FailureKind, paid: int, *, longest_px: int = 2048, reference: str = "") -> Sentence:
@@ -243,6 +262,8 @@ _KEPT = {
 
 def _waiting(live: Live | None, when: When) -> str:
     if live is None or live.stage == "queued":
+        if live and live.paused:
+            return _paused(*live.paused, live.position, when)
         joint = "," if live and live.kept_after else ""
         place = f"{joint} #{live.position}" if live and live.position else ""
         starts = f", starts {when(live.starts_at_ms)}" if live and live.starts_at_ms else ""
@@ -256,6 +277,11 @@ def _waiting(live: Live | None, when: When) -> str:
         case "enlarging":
             return f"enlarging to 2048{done}"
     return "sending"
+
+
+def _paused(reason: str, ends_ms: int | None, position: int | None, when: When) -> str:
+    parts = [f" {said(reason)}" if reason else "", f", back {when(ends_ms)}" if ends_ms else ""]
+    return f"paused by the operator{''.join(parts)} · queued{f' #{position}' if position else ''}"
 
 
 def done_line(job: Job) -> str:
@@ -364,7 +390,7 @@ def _bad_image(error: BadImage) -> Sentence:
 
 def _over_quota(error: QuotaExceeded, when: When) -> Sentence:
     free = f" The next {error.needed} are free {when(error.free_at_ms)}." if error.free_at_ms else ""
-    body = f"Needs {error.needed}, you have {error.left}.{free} Nothing was charged."
+    body = f"Needs {error.needed}, {_POOLS[error.whose]} {error.left}.{free} Nothing was charged."
     if error.smaller is None:
         return Sentence("Not enough units", body)
     command, cost = error.smaller

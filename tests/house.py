@@ -7,6 +7,7 @@ from itertools import count
 import msgspec
 
 from bot.adapter import Page
+from bot.admin import Admin
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.feed import Feed
@@ -58,16 +59,18 @@ def wanted(draw: Draw, units: int = 1, **changes: object) -> Wanted:
 class House:
     """Store, dispatch, delivery and a fake engine in a real child process."""
 
-    def __init__(self, store, clock, data, engine=None):
+    def __init__(self, store, clock, data, engine=None, limits=None):
         self.store, self.clock, self.spool = store, clock, data / "spool"
         self.feed, self.engine = Feed(), engine or LocalEngine("fake")
         self.delivery = Delivery(store, self.feed, {"web": Page()}, now_ms=clock, pause_ms=lambda attempts: 0)
         self.dispatch = Dispatch(
             store, self.engine, self.feed, spool=self.spool, now_ms=clock, wake_delivery=self.delivery.wake
         )
-        rules = Rules(read_catalogue(), "builtin", Limits(allowance=20, own_waiting=10, waiting=50), self.spool)
+        limits = limits or Limits(allowance=20, own_waiting=10, waiting=50)
+        rules = Rules(read_catalogue(), "builtin", limits, self.spool)
         seeds = count(100)
         self.studio = Studio(rules, store, self.dispatch, self.feed, now_ms=clock, new_seed=lambda: next(seeds))
+        self.admin = Admin(store, self.studio, limits, models=read_catalogue(), now_ms=clock)
         self.running = []
 
     def open(self):

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bot.allowances import DAY_MS, EVERYWHERE
 from bot.errors import QuotaExceeded
 from bot.jobs import Identity, Image, Status
-from bot.store import Limits, open_store
-from bot.store.ledger import DAY_MS
+from bot.store import Act, Limits, open_store
 from tests.house import PAGE, Clock, a_draw, wanted
 
 ALLOWANCE = 12
@@ -135,7 +135,9 @@ class LedgerAgainstItsModel(RuleBasedStateMachine):
     @rule(units=st.integers(1, 5), hours=st.integers(1, 48))
     def grant(self, units, hours):
         ends_ms = self.clock() + hours * 3_600_000
-        self.run(self.store.grant(self.person, units, ends_ms=ends_ms, reason="thanks", now_ms=self.clock()))
+        self.keys += 1
+        act = Act(f"grant {self.keys}", self.clock(), self.person.id, "operator", EVERYWHERE, "quota grant", "thanks")
+        self.run(self.store.rules.grant(act, self.person, units, ends_ms, LIMITS))
         self.granted.append((units, ends_ms))
 
     @rule(hours=st.sampled_from([1, 11, 23]))

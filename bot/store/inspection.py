@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.allowances import EVERYWHERE, Limits
 from bot.jobs import Identity
 from bot.store import ledger, people
 from bot.store.connection import read_migrations, reading
@@ -12,7 +13,7 @@ from bot.store.ledger import Account
 SQLITE_VERSION = sqlite3.sqlite_version_info
 SQLITE_MENDED = (3, 51, 3)  # before it, two writing connections could damage a WAL database
 
-_EMPTY = Account(charged=0, reserved=0, granted=0, next_free_ms=None, charges=(), grants=())
+_EMPTY = Account(allowance=0, granted=0, used=0, charged=0, reserved=0, next_free_ms=None, charges=(), grants=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ def inspect(file: Path) -> Findings:
         return Findings(version, known, is_whole, tuple(found))
 
 
-def account_of(file: Path, identity: Identity, now_ms: int) -> Account:
-    """One person's rolling day: empty for a person who was never seen. Raises CannotStart."""
+def account_of(file: Path, identity: Identity, limits: Limits, now_ms: int) -> Account:
+    """What one person has: empty for a person who was never seen. Raises CannotStart."""
     if not file.exists():
         return _EMPTY
     with reading(file) as conn:
         person = people.find(conn, identity)
-        return ledger.account(conn, person=person.id, now_ms=now_ms) if person else _EMPTY
+        return ledger.account(conn, person=person, scope=EVERYWHERE, limits=limits, now_ms=now_ms) if person else _EMPTY

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from bot.jobs import Image, Job, Lineage, Person, Place, Status
-from engine.protocol import FailureKind, IfFlagged, Request
+from engine.protocol import Draw, FailureKind, IfFlagged, Request
 
 DOUBLE_PRESS_MS = 3_000
 FIRST_ID_LENGTH = 4
@@ -26,10 +26,10 @@ _LEADS_TO = {  # the moves there are: to each status, from which
 _INSERT = """
     INSERT INTO jobs (id, person_id, intake_id, platform, workspace_id, channel_id, thread_id, message_id,
         request, is_private, units, root_id, parent_id, parent_index, verb, status, created_ms,
-        if_flagged, is_unchecked)
+        if_flagged, is_unchecked, weight)
     VALUES (:id, :person, :intake, :platform, :workspace_id, :channel_id, :thread_id, :message_id,
         :request, :is_private, :units, coalesce((SELECT root_id FROM jobs WHERE id = :parent), :id),
-        :parent, :parent_index, :verb, :status, :now_ms, :if_flagged, :is_unchecked)
+        :parent, :parent_index, :verb, :status, :now_ms, :if_flagged, :is_unchecked, :weight)
 """
 _MOVE = """
     UPDATE jobs SET status = :to, failure = :failure,
@@ -70,6 +70,10 @@ class Wanted:
     if_flagged: IfFlagged = "withhold"
     is_unchecked: bool = False
 
+    @property
+    def model(self) -> str:
+        return (self.request if isinstance(self.request, Draw) else self.request.of).model
+
 
 def insert(
     conn: sqlite3.Connection,
@@ -80,6 +84,7 @@ def insert(
     place: Place,
     intake: int,
     status: Status,
+    weight: float,
     now_ms: int,
 ) -> None:
     lineage = wanted.lineage
@@ -94,6 +99,7 @@ def insert(
         "parent_index": lineage and lineage.index,
         "verb": lineage and lineage.verb,
         "status": status,
+        "weight": weight,
         "now_ms": now_ms,
         "if_flagged": wanted.if_flagged,
         "is_unchecked": wanted.is_unchecked,
@@ -221,4 +227,5 @@ def _job(row: sqlite3.Row, images: tuple[Image, ...]) -> Job:
         images=images,
         if_flagged=row["if_flagged"],
         is_unchecked=bool(row["is_unchecked"]),
+        weight=row["weight"],
     )

@@ -1,45 +1,59 @@
 """Units: reserved when a job is accepted, charged for each image delivered, the rest released.
 
 Every function runs inside its caller's transaction. A job's entries count at the time it was
-accepted, so what a failure gives back is given back to the day it was taken from.
+accepted, so what a failure gives back is given back to the day it was taken from. A person's
+entries never count earlier than the one before: a clock that is set back gives nothing back twice.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypedDict
 
+from bot.allowances import EVERYWHERE, Limits, Rule, Scope, Window, pool_of, units_for
 from bot.errors import QuotaExceeded
+from bot.jobs import Person
+from bot.store import rules
+from bot.store.jobs import Wanted
+from bot.store.rules import Act
 
-DAY_MS = 86_400_000
-
+_LAST = """
+    SELECT max(coalesce((SELECT max(counts_ms) FROM ledger WHERE person_id = :person), 0),
+               coalesce((SELECT max(counts_ms) + 1 FROM resets WHERE person_id = :person), 0))
+"""
+_LAST_AT = "SELECT coalesce(max(counts_ms), 0) FROM ledger WHERE platform = :platform AND workspace_id = :workspace_id"
+_RESET = """
+    SELECT coalesce(max(counts_ms), 0) FROM resets WHERE person_id = :person
+        AND (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
+"""
 _TAKEN = """
-    SELECT coalesce(sum(CASE kind WHEN 'reserve' THEN units WHEN 'release' THEN -units END), 0)
+    SELECT counts_ms, platform, workspace_id, model, sum(iif(kind = 'reserve', units, -units)) AS taken
     FROM ledger WHERE person_id = :person AND counts_ms > :since_ms AND kind IN ('reserve', 'release')
+    GROUP BY counts_ms, platform, workspace_id, model HAVING taken > 0 ORDER BY counts_ms
 """
 _CHARGED = """
     SELECT coalesce(sum(units), 0) FROM ledger
     WHERE person_id = :person AND counts_ms > :since_ms AND kind = 'charge'
 """
-_GRANTED = """
-    SELECT coalesce(sum(units), 0) FROM ledger
-    WHERE person_id = :person AND kind = 'grant' AND counts_ms <= :now_ms AND ends_ms > :now_ms
-"""
-_TAKEN_BY_TIME = """
-    SELECT counts_ms, sum(CASE kind WHEN 'reserve' THEN units ELSE -units END) AS units
-    FROM ledger WHERE person_id = :person AND counts_ms > :since_ms AND kind IN ('reserve', 'release')
-    GROUP BY counts_ms HAVING units > 0 ORDER BY counts_ms
+_TAKEN_AT = """
+    SELECT counts_ms, platform, workspace_id, '' AS model, sum(iif(kind = 'reserve', units, -units)) AS taken
+    FROM ledger WHERE platform = :platform AND workspace_id = :workspace_id AND counts_ms > :since_ms
+        AND kind IN ('reserve', 'release')
+    GROUP BY counts_ms HAVING taken > 0 ORDER BY counts_ms
 """
 _ENTER = """
-    INSERT INTO ledger (person_id, job_id, image_index, kind, units, at_ms, counts_ms, ends_ms, reason)
-    VALUES (:person, :job, :image, :kind, :units, :at_ms, :counts_ms, :ends_ms, :reason)
+    INSERT INTO ledger (person_id, job_id, image_index, kind, units, at_ms, counts_ms, ends_ms, reason,
+        platform, workspace_id, model, audit_number)
+    VALUES (:person, :job, :image, :kind, :units, :at_ms, :counts_ms, :ends_ms, :reason,
+        :platform, :workspace_id, :model, :audit_number)
 """
 _LAST_CHARGES = """
     SELECT job_id, sum(units) AS units, max(at_ms) AS at_ms FROM ledger
     WHERE person_id = :person AND kind = 'charge' GROUP BY job_id ORDER BY max(id) DESC LIMIT 5
 """
 _GRANTS = """
-    SELECT units, ends_ms FROM ledger
-    WHERE person_id = :person AND kind = 'grant' AND counts_ms <= :now_ms AND ends_ms > :now_ms ORDER BY ends_ms
+    SELECT units, ends_ms, reason, platform, workspace_id FROM ledger
+    WHERE person_id = :person AND kind = 'grant' AND ends_ms > :now_ms ORDER BY ends_ms
 """
 _PROBLEMS = """
     SELECT j.id, j.status, j.units,
@@ -52,6 +66,14 @@ _PROBLEMS = """
         OR j.status IN ('failed', 'cancelled', 'undeliverable') AND (charged <> 0 OR released <> reserved)
         OR j.status = 'delivered' AND charged + released <> reserved
 """
+
+
+class _Of(TypedDict):
+    """Where and when an entry counts."""
+
+    scope: Scope
+    at_ms: int
+    counts_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +89,76 @@ class Charge:
 class Grant:
     units: int
     ends_ms: int
+    reason: str = ""
+    scope: Scope = EVERYWHERE  # where it counts
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Units that were taken at once, for one model at one place."""
+
+    counts_ms: int
+    scope: Scope
+    model: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What one limit allows and what has been taken of it, oldest first."""
+
+    whose: Literal["person", "model", "place"]
+    limit: int
+    uses: Sequence[Use]
+
+    @property
+    def left(self) -> int:
+        return self.limit - sum(use.units for use in self.uses)
+
+    def free_at_ms(self, needed: int, window: Window) -> int | None:
+        """When `needed` units are there; None if they never are."""
+        missing = needed - self.left
+        for use in self.uses:
+            missing -= use.units
+            if missing <= 0:
+                return window.frees_ms(use.counts_ms)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One person's rolling day, in units."""
+    """What a person has at one place now, in units."""
 
+    allowance: int  # of a window, without the grants
+    granted: int  # on top of the allowance, here and now
+    used: int  # of both together
     charged: int
     reserved: int  # of jobs not yet delivered
-    granted: int  # on top of the allowance, now
-    next_free_ms: int | None  # when the oldest units of the day come back
+    next_free_ms: int | None  # when the oldest units of the window come back
     charges: tuple[Charge, ...]  # the last five, newest first
     grants: tuple[Grant, ...]
 
 
 def reserve(
-    conn: sqlite3.Connection, *, person: int, jobs: Sequence[tuple[str, int]], allowance: int | None, now_ms: int
+    conn: sqlite3.Connection,
+    *,
+    person: Person,
+    scope: Scope,
+    jobs: Sequence[tuple[str, Wanted]],
+    limits: Limits,
+    in_force: Sequence[Rule],
+    now_ms: int,
 ) -> None:
-    """Set units aside for each (job, units), all or none; `allowance` None counts without limiting.
+    """Set each job's units aside, all or none; `limits.allowance` None counts without limiting.
 
-    Raises QuotaExceeded, and writes nothing, if the rolling day and the grants leave less.
+    Raises QuotaExceeded, and writes nothing, if one of the limits leaves less.
     """
-    needed = sum(units for _, units in jobs)
-    if allowance is not None:
-        _require(conn, person, needed, allowance, now_ms)
-    for job, units in jobs:
-        _enter(conn, person, "reserve", units, job=job, at_ms=now_ms, counts_ms=now_ms)
+    if limits.allowance is not None:
+        _require(conn, person, scope, [wanted for _, wanted in jobs], limits, in_force, now_ms)
+    counts_ms = _clock_ms(conn, person.id, now_ms)
+    for job, wanted in jobs:
+        of: _Of = {"scope": scope, "at_ms": now_ms, "counts_ms": counts_ms}
+        _enter(conn, person.id, "reserve", wanted.units, job=job, model=wanted.model, **of)
 
 
 def settle(
@@ -102,31 +168,63 @@ def settle(
     reserved = conn.execute("SELECT * FROM ledger WHERE job_id = ? AND kind = 'reserve'", (job,)).fetchone()
     if reserved is None:  # a request that cost nothing
         return 0
-    person, counts_ms = reserved["person_id"], reserved["counts_ms"]
+    scope, person, model = (reserved["platform"], reserved["workspace_id"]), reserved["person_id"], reserved["model"]
+    of: _Of = {"scope": scope, "at_ms": at_ms, "counts_ms": reserved["counts_ms"]}
     for index in charged_images:
-        _enter(conn, person, "charge", units_per_image, job=job, image=index, at_ms=at_ms, counts_ms=counts_ms)
+        _enter(conn, person, "charge", units_per_image, job=job, model=model, image=index, **of)
     rest: int = reserved["units"] - units_per_image * len(charged_images)
-    _enter(conn, person, "release", rest, job=job, at_ms=at_ms, counts_ms=counts_ms)
+    _enter(conn, person, "release", rest, job=job, model=model, **of)
     return rest
 
 
-def grant(conn: sqlite3.Connection, *, person: int, units: int, ends_ms: int, reason: str, now_ms: int) -> None:
-    """Raise a person's allowance by `units` until `ends_ms`."""
-    _enter(conn, person, "grant", units, at_ms=now_ms, counts_ms=now_ms, ends_ms=ends_ms, reason=reason)
+def grant(conn: sqlite3.Connection, person: int, units: int, ends_ms: int, act: Act, number: int) -> None:
+    """Raise a person's allowance where the order counts, until `ends_ms`; `number` is the order's in the audit."""
+    of: _Of = {"scope": act.scope, "at_ms": act.at_ms, "counts_ms": act.at_ms}
+    _enter(conn, person, "grant", units, ends_ms=ends_ms, reason=act.reason, audit_number=number, **of)
 
 
-def account(conn: sqlite3.Connection, *, person: int, now_ms: int) -> Account:
-    at = {"person": person, "since_ms": now_ms - DAY_MS, "now_ms": now_ms}
-    charged, taken = _one(conn, _CHARGED, at), _one(conn, _TAKEN, at)
-    oldest = conn.execute(_TAKEN_BY_TIME, at).fetchone()
+def reset(conn: sqlite3.Connection, *, person: int, scope: Scope, now_ms: int) -> None:
+    """At `scope` nothing counts that was taken until now."""
+    rules.set_reset(conn, person, scope, _clock_ms(conn, person, now_ms))
+
+
+def account(conn: sqlite3.Connection, *, person: Person, scope: Scope, limits: Limits, now_ms: int) -> Account:
+    in_force = rules.in_force(conn, scope, person.id, now_ms)
+    purse = _own(conn, person, scope, limits, in_force, now_ms)
+    grants = _grants(conn, person.id, now_ms)
+    here = [each for each in grants if each.scope in (EVERYWHERE, scope)]
+    at = {"person": person.id, "since_ms": _since_ms(conn, person.id, scope, limits.window, now_ms)}
+    (charged,) = conn.execute(_CHARGED, at).fetchone()
+    allowance = _units(in_force, person, limits)
+    granted = sum(each.units for each in here)
     return Account(
+        allowance=allowance,
+        granted=granted,
+        used=allowance + granted - purse.left,
         charged=charged,
-        reserved=taken - charged,
-        granted=_one(conn, _GRANTED, at),
-        next_free_ms=oldest["counts_ms"] + DAY_MS if oldest else None,
+        reserved=sum(use.units for use in purse.uses) - charged,
+        next_free_ms=limits.window.frees_ms(purse.uses[0].counts_ms) if purse.uses else None,
         charges=tuple(Charge(**row) for row in conn.execute(_LAST_CHARGES, at)),
-        grants=tuple(Grant(**row) for row in conn.execute(_GRANTS, at)),
+        grants=tuple(here),
     )
+
+
+def granted(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) -> int:
+    return sum(each.units for each in _grants(conn, person, now_ms) if each.scope in (EVERYWHERE, scope))
+
+
+def taken_at(conn: sqlite3.Connection, scope: Scope, window: Window, now_ms: int) -> list[Use]:
+    """What everyone together has taken at a place within the window."""
+    values = {"platform": scope[0], "workspace_id": scope[1]}
+    (last_ms,) = conn.execute(_LAST_AT, values).fetchone()
+    return _uses(conn, _TAKEN_AT, values | {"since_ms": window.since_ms(max(now_ms, last_ms))})
+
+
+def taken_here(conn: sqlite3.Connection, person: int, scope: Scope, window: Window, now_ms: int) -> int:
+    """What a person has taken at one place within the window, whatever was reset."""
+    since_ms = window.since_ms(_clock_ms(conn, person, now_ms))
+    uses = _uses(conn, _TAKEN, {"person": person, "since_ms": since_ms})
+    return sum(use.units for use in uses if use.scope == scope)
 
 
 def problems(conn: sqlite3.Connection) -> list[str]:
@@ -138,23 +236,74 @@ def problems(conn: sqlite3.Connection) -> list[str]:
     ]
 
 
-def _require(conn: sqlite3.Connection, person: int, needed: int, allowance: int, now_ms: int) -> None:
-    at = {"person": person, "since_ms": now_ms - DAY_MS, "now_ms": now_ms}
-    left = allowance + _one(conn, _GRANTED, at) - _one(conn, _TAKEN, at)
-    if needed <= left:
+def _require(
+    conn: sqlite3.Connection,
+    person: Person,
+    scope: Scope,
+    wanted: Sequence[Wanted],
+    limits: Limits,
+    in_force: Sequence[Rule],
+    now_ms: int,
+) -> None:
+    own = _own(conn, person, scope, limits, in_force, now_ms)
+    asked = [(own, sum(each.units for each in wanted))]
+    for model in {each.model for each in wanted}:
+        limit = units_for(in_force, person.roles, 0, model)
+        if limit is not None:
+            uses = [use for use in own.uses if use.model == model]
+            asked.append((Purse("model", limit, uses), sum(each.units for each in wanted if each.model == model)))
+    if (pool := pool_of(in_force)) is not None:
+        asked.append((Purse("place", pool, taken_at(conn, scope, limits.window, now_ms)), asked[0][1]))
+    short = [(purse, needed) for purse, needed in asked if purse.left < needed]
+    if not short:
         return
-    missing, free_at_ms = needed - left, None
-    for row in conn.execute(_TAKEN_BY_TIME, at):
-        missing -= row["units"]
-        if missing <= 0:
-            free_at_ms = row["counts_ms"] + DAY_MS
-            break
-    raise QuotaExceeded(needed=needed, left=max(0, left), free_at_ms=free_at_ms)
+    times = [purse.free_at_ms(needed, limits.window) for purse, needed in short]
+    purse, needed = min(short, key=lambda each: each[0].left)
+    known = [ms for ms in times if ms is not None]
+    free_at_ms = max(known) if len(known) == len(times) else None
+    raise QuotaExceeded(needed=needed, left=max(0, purse.left), free_at_ms=free_at_ms, whose=purse.whose)
 
 
-def _one(conn: sqlite3.Connection, sql: str, values: dict[str, int]) -> int:
-    (number,) = conn.execute(sql, values).fetchone()
-    return int(number)
+def _own(
+    conn: sqlite3.Connection, person: Person, scope: Scope, limits: Limits, in_force: Sequence[Rule], now_ms: int
+) -> Purse:
+    """What is taken elsewhere counts here, but for what a grant of that place has covered."""
+    since_ms = _since_ms(conn, person.id, scope, limits.window, now_ms)
+    uses = _uses(conn, _TAKEN, {"person": person.id, "since_ms": since_ms})
+    limit = _units(in_force, person, limits)
+    granted: dict[Scope, int] = {}
+    for each in _grants(conn, person.id, now_ms):
+        granted[each.scope] = granted.get(each.scope, 0) + each.units
+    for place, units in granted.items():
+        taken = sum(use.units for use in uses if use.scope == place)
+        limit += units if place in (EVERYWHERE, scope) else min(units, taken)
+    return Purse("person", limit, uses)
+
+
+def _units(in_force: Sequence[Rule], person: Person, limits: Limits) -> int:
+    return units_for(in_force, person.roles, limits.allowance or 0) or 0
+
+
+def _since_ms(conn: sqlite3.Connection, person: int, scope: Scope, window: Window, now_ms: int) -> int:
+    values = {"person": person, "platform": scope[0], "workspace_id": scope[1]}
+    (reset_ms,) = conn.execute(_RESET, values).fetchone()
+    return max(window.since_ms(_clock_ms(conn, person, now_ms)), int(reset_ms))
+
+
+def _clock_ms(conn: sqlite3.Connection, person: int, now_ms: int) -> int:
+    """The person's time, which never goes back."""
+    (last_ms,) = conn.execute(_LAST, {"person": person}).fetchone()
+    return max(now_ms, int(last_ms))
+
+
+def _uses(conn: sqlite3.Connection, sql: str, values: dict[str, object]) -> list[Use]:
+    rows = conn.execute(sql, values).fetchall()
+    return [Use(row["counts_ms"], (row["platform"], row["workspace_id"]), row["model"], row["taken"]) for row in rows]
+
+
+def _grants(conn: sqlite3.Connection, person: int, now_ms: int) -> list[Grant]:
+    rows = conn.execute(_GRANTS, {"person": person, "now_ms": now_ms}).fetchall()
+    return [Grant(r["units"], r["ends_ms"], r["reason"] or "", (r["platform"], r["workspace_id"])) for r in rows]
 
 
 def _enter(
@@ -165,12 +314,16 @@ def _enter(
     *,
     at_ms: int,
     counts_ms: int,
+    scope: Scope,
     job: str | None = None,
     image: int = -1,
+    model: str = "",
     ends_ms: int | None = None,
     reason: str | None = None,
+    audit_number: int | None = None,
 ) -> None:
     if units:
-        values = {"person": person, "job": job, "image": image, "kind": kind, "units": units}
+        values = {"person": person, "job": job, "image": image, "kind": kind, "units": units, "model": model}
         values |= {"at_ms": at_ms, "counts_ms": counts_ms, "ends_ms": ends_ms, "reason": reason}
+        values |= {"platform": scope[0], "workspace_id": scope[1], "audit_number": audit_number}
         conn.execute(_ENTER, values)

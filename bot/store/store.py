@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.errors import QueueFull
+from bot.allowances import Limits, waiting_for, weight_for
+from bot.errors import Blocked, QueueFull
 from bot.jobs import Identity, Image, Job, Person, Place, Status
-from bot.store import chat, jobs, ledger, outbox, people
+from bot.store import chat, jobs, ledger, outbox, people, rules
 from bot.store.backup import back_up_before_migration
 from bot.store.chat import Callback
 from bot.store.connection import Database, DataLock, open_database, prepare_data_dir
@@ -18,26 +19,19 @@ from bot.store.jobs import Wanted
 from bot.store.ledger import Account
 from bot.store.moderation import Moderation
 from bot.store.outbox import Parcel
+from bot.store.rulebook import Rulebook
 from engine.protocol import Draw, FailureKind
 
 log = logging.getLogger(__name__)
 
 _ID_ALPHABET = "23456789bcdfghjkmnpqrstvwxz"  # no two look alike, and no vowels: no words
+_ANYWHERE, _NO_LIMITS = Place(""), Limits(allowance=None, own_waiting=None, waiting=0)
 _LETTERS = _ID_ALPHABET[8:]
 
 
 def new_job_id(length: int) -> str:
     """A random name such as `k7q2`; it begins with a letter, so it is never taken for a number."""
     return secrets.choice(_LETTERS) + "".join(secrets.choice(_ID_ALPHABET) for _ in range(length - 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one command may take. None: counted, not limited."""
-
-    allowance: int | None  # units in a rolling day
-    own_waiting: int | None  # jobs of one person
-    waiting: int  # jobs of everyone
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,7 @@ class Store:
     def __init__(self, database: Database, lock: DataLock, *, new_id: Callable[[int], str] = new_job_id):
         self._database, self._lock, self._new_id = database, lock, new_id
         self.moderation = Moderation(database)
+        self.rules = Rulebook(database)
 
     async def close(self) -> None:
         await self._database.close()
@@ -85,14 +80,12 @@ class Store:
 
         return await self._database.run(transaction)
 
-    async def account(self, person: Person, now_ms: int) -> Account:
-        return await self._database.read(lambda conn: ledger.account(conn, person=person.id, now_ms=now_ms))
-
-    async def grant(self, person: Person, units: int, *, ends_ms: int, reason: str, now_ms: int) -> None:
-        await self._database.run(
-            lambda conn: ledger.grant(
-                conn, person=person.id, units=units, ends_ms=ends_ms, reason=reason, now_ms=now_ms
-            )
+    async def account(
+        self, person: Person, now_ms: int, place: Place = _ANYWHERE, limits: Limits = _NO_LIMITS
+    ) -> Account:
+        """What the person has at a place."""
+        return await self._database.read(
+            lambda conn: ledger.account(conn, person=person, scope=place.workspace, limits=limits, now_ms=now_ms)
         )
 
     async def ledger_problems(self) -> list[str]:
@@ -114,26 +107,32 @@ class Store:
 
         With `callback`, the platform can be asked later whether it took the answer.
         The same key, or the same press within three seconds, gives the jobs that are there already.
-        Raises QuotaExceeded and QueueFull.
+        Raises QuotaExceeded, QueueFull and Blocked.
         """
 
         def transaction(conn: sqlite3.Connection) -> list[Job]:
             if known := _known(conn, person, wanted, key, now_ms):
                 return known
-            _require_room(conn, person, len(wanted), limits)
+            in_force = rules.in_force(conn, place.workspace, person.id, now_ms)
+            _require_admission(conn, person, place, now_ms)
+            _require_room(conn, person, len(wanted), limits, waiting_for(in_force, person.roles, limits.own_waiting))
             chat.forget_callbacks(conn, now_ms)
             intake = conn.execute(
                 "INSERT INTO intakes (person_id, key, at_ms) VALUES (?, ?, ?)", (person.id, key, now_ms)
             ).lastrowid
             assert intake is not None
-            named = [(jobs.free_id(conn, self._new_id), each.units) for each in wanted]
-            for (job_id, _), each in zip(named, wanted, strict=True):
+            weight = weight_for(in_force, person.roles)
+            named = [(jobs.free_id(conn, self._new_id), each) for each in wanted]
+            for job_id, each in named:
                 jobs.insert(
-                    conn, each, job_id=job_id, person=person, place=place, intake=intake, status=status, now_ms=now_ms
-                )
+                    conn, each, job_id=job_id, person=person, place=place, intake=intake, status=status,
+                    weight=weight, now_ms=now_ms,
+                )  # fmt: skip
                 if callback:
                     chat.keep_callback(conn, job_id, callback)
-            ledger.reserve(conn, person=person.id, jobs=named, allowance=limits.allowance, now_ms=now_ms)
+            ledger.reserve(
+                conn, person=person, scope=place.workspace, jobs=named, limits=limits, in_force=in_force, now_ms=now_ms
+            )
             return jobs.select(conn, "intake_id = ?", (intake,))
 
         return await self._database.run(transaction)
@@ -370,10 +369,18 @@ def _known(conn: sqlite3.Connection, person: Person, wanted: Sequence[Wanted], k
     return jobs.select(conn, same_intake, (pressed,)) if pressed else []
 
 
-def _require_room(conn: sqlite3.Connection, person: Person, count: int, limits: Limits) -> None:
+def _require_admission(conn: sqlite3.Connection, person: Person, place: Place, now_ms: int) -> None:
+    block = None if person.is_operator else rules.block_of(conn, person.id, place.workspace, now_ms)
+    if block:
+        raise Blocked(ends_ms=block.ends_ms, reason=block.reason)
+
+
+def _require_room(
+    conn: sqlite3.Connection, person: Person, count: int, limits: Limits, own_waiting: int | None
+) -> None:
     own, everyone = jobs.waiting(conn, person.id)
-    if limits.own_waiting is not None and own + count > limits.own_waiting:
-        raise QueueFull(waiting=own, limit=limits.own_waiting, own=True)
+    if own_waiting is not None and own + count > own_waiting:
+        raise QueueFull(waiting=own, limit=own_waiting, own=True)
     if everyone + count > limits.waiting:
         raise QueueFull(waiting=everyone, limit=limits.waiting, own=False)
 

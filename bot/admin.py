@@ -1,0 +1,299 @@
+"""The orders of admins, the same on every platform: who may, at which place, done once, written down.
+
+`Admin.administer` takes the text of `/limner-admin …`; whoever gives it carries the authority that the platform says
+they have at this very use. An admin or moderator reaches their own server or workspace and nothing else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from typing import Protocol
+
+from bot import answers, charts, reports
+from bot.allowances import DAY_MS, EVERYWHERE, MAX_UNITS, Limits, Rule, Scope
+from bot.errors import BadOption, NoAuthority, Unknown
+from bot.jobs import Identity, Job, Person, Place
+from bot.orders import FORMS, Authority, Order, read_order
+from bot.phrases import When, clip
+from bot.store import Act, Entry, Halt, Store
+from bot.studio import Studio
+
+log = logging.getLogger(__name__)
+
+Quote = Callable[[str], str]  # how a platform shows a person's text as it stands
+AUDIT_LINES, STATS_DAYS, GRANT_MS = 10, 14, DAY_MS
+
+
+class Platform(Protocol):
+    """What an order needs of a chat platform. Raises what the platform raises: then nothing is done."""
+
+    async def member(self, workspace_id: str, user_id: str) -> Identity | None:
+        """Who that is; None if nobody of that id is there now."""
+
+    async def role(self, workspace_id: str, text: str) -> tuple[str, str] | None:
+        """The id and the name of a role or user group, found by either; None if there is none."""
+
+    async def remove(self, job: Job) -> None:
+        """Take the job's message away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who gives an order, where, and what they are there as the platform says now."""
+
+    person: Person
+    authority: Authority
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    files: tuple[tuple[str, bytes], ...] = ()  # names and contents: a plot, a table
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An order that may be carried out."""
+
+    order: Order
+    actor: Actor
+    scope: Scope
+    act: Act
+    when: When
+    quote: Quote
+
+
+Handler = Callable[[Given], Awaitable[Answer]]
+
+
+class Admin:
+    def __init__(
+        self,
+        store: Store,
+        studio: Studio,
+        limits: Limits,
+        *,
+        models: Mapping[str, object],
+        now_ms: Callable[[], int],
+        operators: frozenset[str] = frozenset(),  # "discord:1234": they are the operator on their platform too
+        doctor: Callable[[], str] | None = None,
+    ):
+        self._store, self._rules, self._studio, self._limits = store, store.rules, studio, limits
+        self._models, self._now_ms, self._operators, self._doctor = models, now_ms, operators, doctor
+        self.platforms: dict[str, Platform] = {}
+        self.handlers: dict[str, Handler] = {
+            "quota show": self._show_quota,
+            "quota set": self._set_quota,
+            "quota grant": self._grant,
+            "quota reset": self._reset,
+            "quota role": self._set_role,
+            "quota default": self._set_common,
+            "quota place": self._set_common,
+            "block": self._block,
+            "unblock": self._block,
+            "pause": self._pause,
+            "resume": self._pause,
+            "job show": self._job,
+            "job cancel": self._job,
+            "job retry": self._job,
+            "job delete": self._job,
+            "stats": self._stats,
+            "audit": self._audit,
+            "doctor": self._examine,
+            "help": self._help,
+        }
+
+    @property
+    def zone(self) -> tzinfo:
+        return self._limits.window.zone
+
+    def authority(self, identity: Identity, found: Authority) -> Authority:
+        """What the platform has found, or the operator where the settings name them."""
+        names = {f"{identity.platform}:{identity.user_id}"}
+        names |= {f"{identity.platform}:{identity.workspace_id}:{identity.user_id}"} if identity.workspace_id else set()
+        return Authority.OPERATOR if names & self._operators else found
+
+    async def administer(self, actor: Actor, text: str, *, key: str, when: When, quote: Quote = str) -> Answer:
+        """Carry out an order, once for each `key`. Raises Refused; then nothing was done."""
+        if actor.authority == Authority.NOBODY:
+            raise NoAuthority("moderator")
+        now_ms = self._now_ms()
+        order = read_order(text, now_ms=now_ms, zone=self.zone)
+        self._require_authority(actor, order)
+        scope, handler = self._scope(actor, order), self.handlers.get(order.verb)
+        if handler is None:
+            raise Unknown(f"/limner-admin {order.verb}")
+        by = "operator" if actor.authority == Authority.OPERATOR else actor.authority.name.lower()
+        act = Act(key, now_ms, actor.person.id, by, scope, order.verb, order.reason)
+        given = Given(order, actor, scope, act, when, quote)
+        known = await self._rules.known(key)
+        answer = self._changed(given, known) if known else await handler(given)
+        log.info("order %s by person %d as %s", order.verb, actor.person.id, by)
+        return answer
+
+    def _require_authority(self, actor: Actor, order: Order) -> None:
+        least = FORMS[order.verb].least
+        if order.model or order.weight:  # they touch everybody's queue and the operator's dear models
+            least = Authority.OPERATOR
+        if actor.authority < least:
+            raise NoAuthority(least.name.lower())
+
+    def _scope(self, actor: Actor, order: Order) -> Scope:
+        """Where the order counts. Raises NoAuthority for a place that is not the actor's."""
+        here, is_local = actor.place.workspace, FORMS[order.verb].is_local
+        if actor.authority != Authority.OPERATOR:
+            if order.at not in ("", "here", ":".join(here)):
+                raise NoAuthority("operator")
+            return here
+        is_in_chat = actor.place.workspace_id != ""
+        if order.at == "here" or (is_local and not order.at):
+            if not is_in_chat:
+                raise BadOption("--at", "is needed here", allowed="--at discord:SERVER or --at slack:WORKSPACE")
+            return here
+        if order.at in ("", "everywhere"):
+            return EVERYWHERE
+        platform, colon, workspace_id = order.at.partition(":")
+        if not (colon and platform and workspace_id):
+            raise BadOption(
+                f"--at {order.at}", "is no place", allowed="here, everywhere, discord:SERVER, slack:WORKSPACE"
+            )
+        return platform, workspace_id
+
+    async def person(self, given: Given, word: str) -> tuple[Person, str]:
+        """Whom an order names, and their name. Raises Unknown for anyone who is not known at its place."""
+        platform, colon, user_id = word.partition(":")
+        if not colon or platform not in {*self.platforms, "discord", "slack", "web"}:
+            platform, user_id = self._platform_of(given), word
+        user_id = user_id.rpartition("/")[2]
+        here = given.scope if given.scope[0] == platform else given.actor.place.workspace
+        reach = self.platforms.get(platform)
+        if reach and here[0] == platform and here[1] and (member := await reach.member(here[1], user_id)):
+            return await self._studio.person(member), member.name
+        found = await self._rules.named(platform, user_id, given.scope)
+        if len({person for person, _ in found}) > 1:
+            raise BadOption(f"@{clip(word, 40)}", "is the name of several people", allowed="name them by their id")
+        if not found:
+            raise Unknown(f"@{clip(word, 40)}")
+        number, identity = found[0]
+        return Person(number), identity.name or identity.user_id
+
+    def _platform_of(self, given: Given) -> str:
+        return given.scope[0] or given.actor.place.platform
+
+    async def _show_quota(self, given: Given) -> Answer:
+        if not given.order.args:
+            found = await self._rules.rules_of(given.scope, given.act.at_ms)
+            return Answer(reports.rules(found, self._limits, given.scope, self.zone, given.quote))
+        person, name = await self.person(given, given.order.args[0])
+        view = await self._studio.quota(person, _place(given.scope))
+        return Answer(f"@{given.quote(name)} · {answers.quota(view, given.when)}")
+
+    async def _set_quota(self, given: Given) -> Answer:
+        person, name = await self.person(given, given.order.args[0])
+        rule = self._rule(given.order, given.scope, replace(_PERSON, subject_id=str(person.id)))
+        return self._changed(given, await self._rules.allow(given.act, rule, self._limits, person=person.id), name)
+
+    async def _set_role(self, given: Given) -> Answer:
+        word, reach = given.order.args[0], self.platforms.get(given.scope[0])
+        role = await reach.role(given.scope[1], word) if reach else None
+        if role is None:
+            ours = await self._rules.rules_of(given.scope, given.act.at_ms)
+            if given.order.units is not None or not any(rule.subject_id == word for rule in ours):
+                raise Unknown(f"@{clip(word, 40)}")
+            role = (word, f"a role that is gone ({word})")  # what was said of it can still be taken back
+        rule = self._rule(given.order, given.scope, replace(_ROLE, subject_id=role[0]))
+        return self._changed(given, await self._rules.allow(given.act, rule, self._limits, label=f"role {role[1]}"))
+
+    async def _set_common(self, given: Given) -> Answer:
+        is_place = given.order.verb == "quota place"
+        if is_place and given.scope == EVERYWHERE:
+            raise BadOption("--at everywhere", "is no place", allowed="one server or workspace")
+        rule = self._rule(given.order, given.scope, _PLACE if is_place else _DEFAULT)
+        label = "all together" if is_place else "everyone"
+        return self._changed(given, await self._rules.allow(given.act, rule, self._limits, label=label))
+
+    def _rule(self, order: Order, scope: Scope, like: Rule) -> Rule:
+        if order.model and order.model not in self._models:
+            raise Unknown(order.model)
+        most = self._limits.own_waiting or MAX_UNITS
+        if order.waiting and order.waiting > most:
+            raise BadOption(f"--waiting {order.waiting}", "is out of range", allowed=f"1 to {most}")
+        rule = replace(like, scope=scope, model=order.model, ends_ms=order.until_ms)
+        return replace(rule, units=order.units, weight=order.weight, waiting=order.waiting)
+
+    async def _grant(self, given: Given) -> Answer:
+        person, name = await self.person(given, given.order.args[0])
+        ends_ms = given.order.until_ms or given.act.at_ms + GRANT_MS
+        entry = await self._rules.grant(given.act, person, given.order.units or 0, ends_ms, self._limits)
+        return self._changed(given, entry, name)
+
+    async def _reset(self, given: Given) -> Answer:
+        person, name = await self.person(given, given.order.args[0])
+        return self._changed(given, await self._rules.reset(given.act, person, self._limits), name)
+
+    async def _block(self, given: Given) -> Answer:
+        person, name = await self.person(given, given.order.args[0])
+        is_block = given.order.verb == "block"
+        halt = Halt(given.order.until_ms, given.order.reason) if is_block else None
+        return self._changed(given, await self._rules.block(given.act, person.id, halt), name)
+
+    async def _pause(self, given: Given) -> Answer:
+        halt = Halt(given.order.until_ms, given.order.reason) if given.order.verb == "pause" else None
+        entry = await self._rules.pause(given.act, halt)
+        await self._studio.look_at_pauses()
+        return self._changed(given, entry)
+
+    async def _job(self, given: Given) -> Answer:
+        verb, job_id = given.order.verb.split()[1], given.order.args[0].strip("`").lower()
+        person, place = given.actor.person, given.actor.place
+        if given.actor.authority == Authority.OPERATOR:
+            person = replace(person, is_operator=True)
+        job = await self._studio.job(person, job_id, place)
+        if verb == "show":
+            return Answer(reports.job(job, given.when, given.quote))
+        before = job.status
+        if verb == "cancel":
+            job = await self._studio.cancel(person, job_id, place, is_moderator=True)
+        elif verb == "retry":
+            job = await self._studio.retry(job, key=given.act.key)
+        else:
+            job = await self._studio.delete(person, job_id, None, place, is_moderator=True)
+            if reach := self.platforms.get(job.place.platform):
+                await reach.remove(job)
+        act = replace(given.act, scope=job.place.workspace)
+        after = {"delete": "deleted", "retry": f"again as {job.id}"}.get(verb, str(job.status))
+        return self._changed(given, await self._rules.note(act, before, after, person=job.person_id, subject=job_id))
+
+    async def _stats(self, given: Given) -> Answer:
+        days = reports.days(given.act.at_ms, given.order.number or STATS_DAYS, self.zone)
+        done = await self._rules.statistics(given.scope, days[0].begins_ms)
+        table = reports.by_day(days, done)
+        plot = await asyncio.to_thread(charts.draw, table)
+        return Answer(reports.stats(table), (("limner-stats.png", plot),))
+
+    async def _audit(self, given: Given) -> Answer:
+        entries = await self._rules.entries(given.scope, given.order.number or AUDIT_LINES)
+        if any(name == "csv" for name, _ in given.order.options):
+            return Answer(reports.audit_title(entries), (("limner-audit.csv", reports.audit_csv(entries)),))
+        return Answer(reports.audit(entries, self.zone, given.quote))
+
+    async def _examine(self, given: Given) -> Answer:
+        return Answer(await asyncio.to_thread(self._doctor) if self._doctor else reports.NO_DOCTOR)
+
+    async def _help(self, given: Given) -> Answer:
+        return Answer(reports.orders(given.actor.authority))
+
+    def _changed(self, given: Given, entry: Entry, name: str = "") -> Answer:
+        entry = replace(entry, person=name or entry.person)
+        return Answer(reports.changed(entry, self._limits.window.span, self.zone, given.quote))
+
+
+_PERSON, _ROLE = Rule(EVERYWHERE, "person"), Rule(EVERYWHERE, "role")
+_PLACE, _DEFAULT = Rule(EVERYWHERE, "place"), Rule(EVERYWHERE, "default")
+
+
+def _place(scope: Scope) -> Place:
+    return Place(*scope)

@@ -1,0 +1,274 @@
+"""What an admin orders, as text, the same on every platform: `quota set @ada 40 --until 2026-12-01`. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from enum import IntEnum
+
+from bot import flags
+from bot.allowances import DAY_MS, MAX_UNITS
+from bot.errors import BadOption
+
+MAX_REASON = 200  # characters
+MAX_DAYS, MAX_YEARS = 366, 10
+MAX_LINES = 10_000  # of the audit at once
+
+
+class Authority(IntEnum):
+    """What a platform says, at this very use, that somebody is."""
+
+    NOBODY = 0
+    MODERATOR = 1  # of one place
+    ADMIN = 2  # of one place
+    OPERATOR = 3  # of all
+
+
+@dataclass(frozen=True, slots=True)
+class OrderForm:
+    usage: str
+    meaning: str
+    least: Authority
+    fewest: int = 0  # words after the verb
+    most: int = 0
+    options: tuple[str, ...] = ()
+    is_local: bool = False  # it is about the place where it is given, an operator's order too
+    takes_rest: bool = False  # its last word goes on to the end of the line
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order. What was not said is None or empty."""
+
+    verb: str  # a key of FORMS
+    args: tuple[str, ...] = ()
+    units: int | None = None  # with `quota`; None there: back to what everyone has
+    until_ms: int | None = None
+    reason: str = ""
+    model: str = ""
+    at: str = ""  # another place, "here" or "everywhere"
+    weight: float | None = None
+    waiting: int | None = None
+    number: int | None = None  # days of `stats`, lines of `audit`
+    options: tuple[tuple[str, str], ...] = ()  # the others, as they were given
+
+
+_NOBODY, _MODERATOR, _ADMIN, _OPERATOR = Authority
+_TERMS = ("until", "reason", "at")
+FORMS: Mapping[str, OrderForm] = {
+    "quota show": OrderForm("quota show [@person]", "what a person has left, or the rules", _MODERATOR, 0, 1, ("at",)),
+    "quota set": OrderForm(
+        "quota set @person UNITS|default", "one person's allowance", _ADMIN, 2, 2, (*_TERMS, "model")
+    ),
+    "quota grant": OrderForm("quota grant @person UNITS", "more on top of the allowance", _ADMIN, 2, 2, _TERMS),
+    "quota reset": OrderForm("quota reset @person", "what was used no longer counts", _ADMIN, 1, 1, ("reason", "at")),
+    "quota role": OrderForm(
+        "quota role @role UNITS|default", "a role's allowance; a person's best role counts", _ADMIN, 1, 2,
+        (*_TERMS, "model", "weight", "waiting"), is_local=True,
+    ),
+    "quota default": OrderForm(
+        "quota default UNITS|default", "what everyone has", _ADMIN, 0, 1, (*_TERMS, "model", "waiting")
+    ),
+    "quota place": OrderForm(
+        "quota place UNITS|none", "what all people of a place may take together", _OPERATOR, 1, 1, _TERMS, is_local=True
+    ),
+    "block": OrderForm("block @person", "nothing more is drawn for them", _MODERATOR, 1, 1, _TERMS),
+    "unblock": OrderForm("unblock @person", "they may draw again", _MODERATOR, 1, 1, ("reason", "at")),
+    "pause": OrderForm(
+        "pause [2h] [reason]", "draw nothing for a while; the queue goes on accepting", _ADMIN, 0, 2, _TERMS,
+        takes_rest=True,
+    ),
+    "resume": OrderForm("resume", "go on drawing", _ADMIN, 0, 0, ("reason", "at")),
+    "channel": OrderForm(
+        "channel [#channel]", "what a channel allows", _ADMIN, 0, 1,
+        ("models", "largest", "nsfw", "threads", "enabled", "reason", "at"), is_local=True,
+    ),
+    "words add": OrderForm("words add RULE", "refuse prompts with these words", _ADMIN, 1, 1, ("reason", "at"),
+        takes_rest=True),
+    "words remove": OrderForm("words remove RULE", "allow them again", _ADMIN, 1, 1, ("reason", "at"), takes_rest=True),
+    "words test": OrderForm("words test PROMPT", "which rule a prompt breaks", _MODERATOR, 1, 1, ("at",),
+        takes_rest=True),
+    "job show": OrderForm("job show JOB", "where a job stands", _MODERATOR, 1, 1),
+    "job cancel": OrderForm("job cancel JOB", "stop it; its units go back", _MODERATOR, 1, 1, ("reason",)),
+    "job retry": OrderForm("job retry JOB", "draw one again that failed", _ADMIN, 1, 1, ("reason",)),
+    "job delete": OrderForm("job delete JOB", "remove its pictures, here and on disk", _MODERATOR, 1, 1, ("reason",)),
+    "stats": OrderForm("stats [days]", "what was drawn, by day", _ADMIN, 0, 1, ("at",)),
+    "audit": OrderForm("audit [lines]", "who changed what; with --csv as a file", _ADMIN, 0, 1, ("csv", "at")),
+    "doctor": OrderForm("doctor", "what is wrong on the machine", _OPERATOR),
+    "help": OrderForm("help", "these orders", _MODERATOR),
+}  # fmt: skip
+_BARE = frozenset({"csv"})  # options without a value
+_GROUPS = tuple(dict.fromkeys(verb.split()[0] for verb in FORMS))
+_WORD = re.compile(r'"([^"]*)"|(\S+)')
+_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"'})  # what phones make of them
+_SPAN = re.compile(r"(\d{1,6})(min|m|h|d|w)")
+_SECONDS = {"m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_MENTION = re.compile(r"<[@#!&]*(?:subteam\^)?([^|>]+)(?:\|[^>]*)?>")
+
+
+def read_order(text: str, *, now_ms: int, zone: tzinfo) -> Order:
+    """Raises BadOption, naming what does not fit and what would. Dates are the operator's, in `zone`."""
+    words = _words(text)
+    verb, form, rest = _verb(words or ["help"])
+    args, options = _split(rest, form)
+    if form.takes_rest:
+        args = _joined(verb, args)
+    if not form.fewest <= len(args) <= form.most:
+        problem = "needs more" if len(args) < form.fewest else "has words too many"
+        raise BadOption(f"/limner-admin {verb}", problem, allowed=f"/limner-admin {form.usage}")
+    if verb == "pause" and args:
+        options, args = _pause(args, options)
+    return _order(verb, args, options, now_ms=now_ms, zone=zone)
+
+
+def as_text(verb: str, args: tuple[str, ...] = (), **options: object) -> str:
+    """An order as `read_order` reads it, from values that a form asked for; None is left out."""
+    given = [f"--{name} {_quoted(str(value))}" for name, value in options.items() if value is not None]
+    return " ".join([verb, *(_quoted(arg) for arg in args), *given])
+
+
+def bare(word: str) -> str:
+    """`<@1234>`, `<@U12|ada>`, `<#55>`, `@ada` → `1234`, `U12`, `55`, `ada`."""
+    match = _MENTION.fullmatch(word)
+    return match[1] if match else word.lstrip("@#")
+
+
+def moment(option: str, value: str, *, now_ms: int, zone: tzinfo) -> int:
+    """`2026-12-01`, `2026-12-01 18:00`, `18:00` or `3d` as UTC milliseconds after `now_ms`."""
+    ms = _moment(value, now_ms, zone)
+    if ms is None:
+        raise BadOption(option, "is no time", allowed="a span like 2h or 3d, or a date like 2026-12-01")
+    if ms <= now_ms:
+        raise BadOption(option, "is in the past", allowed="a span like 2h or 3d, or a date to come")
+    if ms > now_ms + MAX_YEARS * 366 * DAY_MS:
+        raise BadOption(option, "is too far away", allowed=f"at most {MAX_YEARS} years")
+    return ms
+
+
+def _moment(value: str, now_ms: int, zone: tzinfo) -> int | None:
+    if span := _SPAN.fullmatch(value.lower()):
+        return now_ms + int(span[1]) * _SECONDS[span[2]] * 1000
+    now = datetime.fromtimestamp(now_ms / 1000, zone)
+    try:
+        if re.fullmatch(r"\d{1,2}:\d{2}", value):
+            hour, minute = map(int, value.split(":"))
+            then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            then = then if then > now else then + timedelta(days=1)
+        else:
+            then = datetime.fromisoformat(value)
+            then = then if then.tzinfo else then.replace(tzinfo=zone)
+        return int(then.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def amount(option: str, value: str, low: int = 1, high: int = MAX_UNITS) -> int:
+    digits = value.replace(",", "")
+    if not re.fullmatch(r"[-+]?\d+", digits, re.ASCII):
+        raise BadOption(option, "is not a whole number", allowed=f"{low:,} to {high:,}")
+    if len(digits) > 12 or not low <= int(digits) <= high:
+        raise BadOption(option, "is out of range", allowed=f"{low:,} to {high:,}")
+    return int(digits)
+
+
+def _words(text: str) -> list[str]:
+    return [quoted if quoted or not word else word for quoted, word in _WORD.findall(text.translate(_QUOTES))]
+
+
+def _verb(words: list[str]) -> tuple[str, OrderForm, list[str]]:
+    for length in (2, 1):
+        verb = " ".join(words[:length]).lower()
+        if verb in FORMS:
+            return verb, FORMS[verb], words[length:]
+    head = words[0].lower()
+    if head in _GROUPS:
+        allowed = ", ".join(verb for verb in FORMS if verb.split()[0] == head)
+        near = flags.nearest(" ".join(words[:2]), tuple(verb for verb in FORMS if verb.split()[0] == head))
+    else:
+        allowed, near = ", ".join(_GROUPS), flags.nearest(head, _GROUPS)
+    raise BadOption(
+        f"/limner-admin {' '.join(words[:2])}", "unknown", nearest=near and f"/limner-admin {near}", allowed=allowed
+    )
+
+
+def _split(words: list[str], form: OrderForm) -> tuple[list[str], dict[str, str]]:
+    args: list[str] = []
+    options: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        name = re.sub(r"^[—–]|^--", "", word) if re.match(r"--\w|[—–]\w", word) else ""
+        if not name:
+            args.append(word)
+            continue
+        name, equals, value = name.partition("=")
+        if name not in form.options:
+            near = flags.nearest(name, form.options)
+            known = " ".join(f"--{each}" for each in form.options) or "none here"
+            raise BadOption(f"--{name}", "unknown", nearest=near and f"--{near}", allowed=known)
+        if name in options:
+            raise BadOption(f"--{name}", "is given twice", allowed="once")
+        options[name] = value if equals else "" if name in _BARE else next(rest, "")
+        if not options[name] and name not in _BARE:
+            raise BadOption(f"--{name}", "needs a value", allowed=f"/limner-admin {form.usage} --{name} …")
+    return args, options
+
+
+def _joined(verb: str, args: list[str]) -> list[str]:
+    """The words of a sentence are one."""
+    keeps = 1 if verb == "pause" and args and _is_time(args[0]) else 0
+    return [*args[:keeps], *([" ".join(args[keeps:])] if args[keeps:] else [])]
+
+
+def _pause(args: list[str], options: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """`pause 2h gaming` says what `pause --until 2h --reason gaming` says."""
+    named = {"until": args[0]} if _is_time(args[0]) else {"reason": args[0]}
+    named |= {"reason": args[1]} if len(args) > 1 else {}
+    if twice := named.keys() & options.keys():
+        raise BadOption(f"--{min(twice)}", "is given twice", allowed="once")
+    return options | named, []
+
+
+def _is_time(word: str) -> bool:
+    return bool(_SPAN.fullmatch(word.lower()) or re.fullmatch(r"\d{1,2}:\d{2}|\d{4}-\d\d-\d\d\S*", word))
+
+
+def _order(verb: str, args: list[str], options: dict[str, str], *, now_ms: int, zone: tzinfo) -> Order:
+    given = dict(options)
+    until, reason = given.pop("until", None), given.pop("reason", "")
+    if len(reason) > MAX_REASON:
+        raise BadOption("--reason", "is too long", allowed=f"at most {MAX_REASON} characters")
+    model, at = given.pop("model", ""), given.pop("at", "")
+    weight, waiting = given.pop("weight", None), given.pop("waiting", None)
+    units, number = _amounts(verb, args, model)
+    if verb in ("quota role", "quota default") and len(args) < FORMS[verb].most and weight is waiting is None:
+        raise BadOption(f"/limner-admin {verb}", "needs more", allowed=f"/limner-admin {FORMS[verb].usage}")
+    return Order(
+        verb,
+        tuple(bare(arg) if verb != "pause" and not FORMS[verb].takes_rest else arg for arg in args),
+        units=units,
+        until_ms=moment(f"--until {until}", until, now_ms=now_ms, zone=zone) if until else None,
+        reason=reason,
+        model=model,
+        at=at,
+        weight=flags.decimal("weight", weight, 0.1, 10) if weight else None,
+        waiting=amount(f"--waiting {waiting}", waiting, 1, 10_000) if waiting else None,
+        number=number,
+        options=tuple(given.items()),
+    )
+
+
+def _amounts(verb: str, args: list[str], model: str) -> tuple[int | None, int | None]:
+    if verb in ("stats", "audit") and args:
+        most = MAX_DAYS if verb == "stats" else MAX_LINES
+        return None, amount(f"/limner-admin {verb} {args[0]}", args[0], 1, most)
+    if not verb.startswith("quota ") or not args or verb in ("quota show", "quota reset"):
+        return None, None
+    if len(args) < FORMS[verb].most or (args[-1].lower() in ("default", "none") and verb != "quota grant"):
+        return None, None
+    may_be_none = verb in ("quota default", "quota place") or bool(model)
+    return amount(args[-1], args[-1], 0 if may_be_none else 1), None
+
+
+def _quoted(value: str) -> str:
+    value = value.replace('"', "'").strip()
+    return f'"{value}"' if not value or re.search(r"\s", value) or value.startswith("-") else value

@@ -1,0 +1,195 @@
+"""What admins read: changes, the audit, rules, what was drawn by day. Plain text, a fact a line."""
+
+import csv
+import io
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from statistics import median
+
+from bot.allowances import EVERYWHERE, Limits, Rule, Scope
+from bot.jobs import Job
+from bot.orders import FORMS, Authority
+from bot.phrases import When, clip, counted, date, duration, said, units
+from bot.store import Entry
+from bot.store.statistics import Done
+from bot.wording import status_line, title
+
+NO_DOCTOR = "Run `limner doctor` on the machine itself."
+_NAMES = {"person": "a person", "role": "role", "place": "all together", "default": "everyone"}
+
+
+def changed(entry: Entry, span: str, zone: tzinfo, quote: Callable[[str], str]) -> str:
+    """`@ada: 20 → 40 units a day, until 1 Dec · "thanks" · by @bob · logged #118`."""
+    until = f", until {date(entry.ends_ms, zone, entry.at_ms)}" if entry.ends_ms else ""
+    parts = [f"{_about(entry, quote)}: {entry.before} → {entry.after}{_measure(entry, span)}{until}"]
+    parts += [said(entry.reason)] if entry.reason else []
+    return " · ".join([*parts, f"by {_actor(entry, quote)}", f"logged #{entry.number}"])
+
+
+def _about(entry: Entry, quote: Callable[[str], str]) -> str:
+    if entry.verb.startswith("job "):
+        return f"`{entry.subject}`"
+    if entry.person:
+        return f"@{quote(clip(entry.person, 80))}"
+    return quote(clip(entry.subject, 80)) or ("Everywhere" if entry.scope == EVERYWHERE else "Here")
+
+
+def _actor(entry: Entry, quote: Callable[[str], str]) -> str:
+    return f"@{quote(clip(entry.actor, 80))}" if entry.actor else f"the {entry.authority}"
+
+
+def _measure(entry: Entry, span: str) -> str:
+    if entry.verb == "quota reset":
+        return " units used"
+    return f" units a {span}" if entry.verb.startswith("quota ") and entry.after.isdecimal() else ""
+
+
+def audit(entries: Sequence[Entry], zone: tzinfo, quote: Callable[[str], str]) -> str:
+    """The last changes, newest first."""
+    lines = []
+    for entry in entries:
+        about, why = _about(entry, quote), f" · {said(entry.reason, 60)}" if entry.reason else ""
+        when = datetime.fromtimestamp(entry.at_ms / 1000, zone)
+        head = f"#{entry.number} {when:%Y-%m-%d %H:%M} {_actor(entry, quote)} · {entry.verb}"
+        lines.append(f"{head} {about}: {entry.before} → {entry.after}{why}")
+    return "\n".join(lines) or "Nothing was changed yet."
+
+
+def audit_title(entries: Sequence[Entry]) -> str:
+    return f"{counted(len(entries), 'change')}, newest first."
+
+
+def audit_csv(entries: Sequence[Entry]) -> bytes:
+    """UTF-8; times are UTC."""
+    names = ("number", "at", "actor", "authority", "platform", "workspace", "order", "person", "subject", "before",
+             "after", "until", "reason")  # fmt: skip
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(names)
+    for e in entries:
+        at, until = _iso(e.at_ms), _iso(e.ends_ms) if e.ends_ms else ""
+        row = (
+            e.number,
+            at,
+            e.actor,
+            e.authority,
+            *e.scope,
+            e.verb,
+            e.person,
+            e.subject,
+            e.before,
+            e.after,
+            until,
+            e.reason,
+        )
+        table.writerow([_inert(value) for value in row])
+    return text.getvalue().encode()
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _inert(value: object) -> object:
+    """A table program takes a cell that begins so for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def rules(found: Sequence[Rule], limits: Limits, scope: Scope, zone: tzinfo, quote: Callable[[str], str]) -> str:
+    """What is set at a scope, and the operator's settings."""
+    span = limits.window.span
+    lines = [f"Everyone: {units(limits.allowance or 0)} a {span} by the settings"]
+    for rule in found:
+        who = f"role {quote(rule.subject_id)}" if rule.subject == "role" else _NAMES[rule.subject]
+        parts = [f"{units(rule.units)} a {span}" if rule.units is not None else ""]
+        parts += [f"weight {rule.weight:g}" if rule.weight else "", f"{rule.waiting} waiting" if rule.waiting else ""]
+        parts += [f"until {date(rule.ends_ms, zone, rule.ends_ms)}" if rule.ends_ms else ""]
+        lines.append(f"{who}{f', {rule.model}' if rule.model else ''}: " + ", ".join(part for part in parts if part))
+    if scope != EVERYWHERE and not any(rule.subject == "place" for rule in found):
+        lines.append(f"An admin can let one person have at most {units(limits.admin_cap)} a {span} here.")
+    return "\n".join(lines)
+
+
+def job(it: Job, when: When, quote: Callable[[str], str]) -> str:
+    return (
+        f"`{it.id}` {quote(title(it))} — {status_line(it, None, when)} · {units(it.units)}, asked {when(it.created_ms)}"
+    )
+
+
+def orders(authority: Authority) -> str:
+    lines = [f"`/limner-admin {form.usage}` {form.meaning}" for form in FORMS.values() if authority >= form.least]
+    return "\n".join([*lines, 'Most take `--until 2026-12-01` or `--until 3d`, and `--reason "why"`.'])
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    begins_ms: int
+    name: str  # "1 Dec"
+
+
+@dataclass(frozen=True, slots=True)
+class DayStats:
+    day: Day
+    jobs: int
+    images: int
+    people: int
+    units: int
+    gpu_seconds: float
+    failures: int
+    wait_seconds: float | None  # the median, of those that were begun
+    longest_wait_seconds: float | None
+
+
+def days(now_ms: int, count: int, zone: tzinfo) -> list[Day]:
+    """The last days of the operator's calendar, today among them, oldest first."""
+    today = datetime.fromtimestamp(now_ms / 1000, zone).date()
+    dates = [today - timedelta(days=back) for back in range(count - 1, -1, -1)]
+    begins = [datetime(each.year, each.month, each.day, tzinfo=zone) for each in dates]
+    return [Day(int(each.timestamp() * 1000), f"{each.day} {each:%b}") for each in begins]
+
+
+def by_day(days: Sequence[Day], done: Sequence[Done]) -> list[DayStats]:
+    begins = [day.begins_ms for day in days]
+    found: list[list[Done]] = [[] for _ in days]
+    for each in done:
+        found[bisect_right(begins, each.created_ms) - 1].append(each)
+    return [_stats_of(day, its) for day, its in zip(days, found, strict=True)]
+
+
+def _stats_of(day: Day, done: Sequence[Done]) -> DayStats:
+    waits = [each.waited_seconds for each in done if each.waited_seconds is not None]
+    return DayStats(
+        day=day,
+        jobs=len(done),
+        images=sum(each.images for each in done if each.status == "delivered"),
+        people=len({each.person_id for each in done}),
+        units=sum(each.units for each in done),
+        gpu_seconds=sum(each.gpu_seconds or 0.0 for each in done),
+        failures=sum(each.status in ("failed", "undeliverable") for each in done),
+        wait_seconds=median(waits) if waits else None,
+        longest_wait_seconds=max(waits, default=None),
+    )
+
+
+def stats(table: Sequence[DayStats]) -> str:
+    """A line a day with anything in it, newest first, and the sum."""
+    lines = []
+    for each in reversed(table):
+        if each.jobs:
+            waited = f"waited {duration(each.wait_seconds)}" if each.wait_seconds is not None else "none begun"
+            longest = f", at most {duration(each.longest_wait_seconds)}" if each.longest_wait_seconds else ""
+            lines.append(
+                f"{each.day.name}: {counted(each.images, 'image')} · {_people(each.people)} · {units(each.units)} · "
+                f"GPU {duration(each.gpu_seconds)} · {each.failures} failed · {waited}{longest}"
+            )
+    if not lines:
+        return f"Nothing was drawn in {counted(len(table), 'day')}."
+    images, gpu = sum(each.images for each in table), sum(each.gpu_seconds for each in table)
+    total = f"{counted(len(table), 'day')}: {counted(images, 'image')} · {units(sum(each.units for each in table))}"
+    return "\n".join([f"{total} · GPU {duration(gpu)} · {sum(each.failures for each in table)} failed", *lines])
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number} people"

@@ -1,0 +1,162 @@
+"""What admins decide: each method is one whole transaction, its entry in the audit included."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+
+from bot.allowances import Limits, Rule, Scope, pool_of, units_for
+from bot.errors import AboveCap
+from bot.jobs import Identity, Person
+from bot.store import ledger, rules, statistics
+from bot.store.connection import Database
+from bot.store.rules import Act, Entry, Halt
+
+Decision = Callable[[sqlite3.Connection], Entry]
+
+
+class Rulebook:
+    """Where `act.authority` is an admin's, none of these lets a person have more than the place may give."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    async def allow(self, act: Act, rule: Rule, limits: Limits, *, person: int | None = None, label: str = "") -> Entry:
+        """Set an allowance; a rule that says nothing takes it back. `label` is what the audit calls its subject."""
+
+        def decide(conn: sqlite3.Connection) -> Entry:
+            before = rules.the_rule(conn, rule, act.at_ms)
+            kept = replace(rule, weight=rule.weight or (before and before.weight) or None)
+            kept = replace(kept, waiting=rule.waiting or (before and before.waiting) or None)
+            if rule.units is None and (rule.weight or rule.waiting) and before:
+                kept = replace(kept, units=before.units, ends_ms=before.ends_ms)
+            elif rule.units is None and not (rule.weight or rule.waiting):
+                kept = rule
+            common = str(_common(conn, act, limits)) if rule.subject == "person" and not rule.model else "default"
+            was = _said(before) if before else common
+            if rule.subject != "place":
+                _require_cap(conn, act, limits, (kept.units or 0) + _granted(conn, person, act))
+            rules.set_rule(conn, kept)
+            return _written(conn, act, was, _said(kept), person=person, subject=label, ends_ms=kept.ends_ms)
+
+        return await self._decide(act, decide)
+
+    async def grant(self, act: Act, person: Person, units: int, ends_ms: int, limits: Limits) -> Entry:
+        def decide(conn: sqlite3.Connection) -> Entry:
+            now = ledger.account(conn, person=person, scope=act.scope, limits=limits, now_ms=act.at_ms)
+            before = now.allowance + now.granted
+            _require_cap(conn, act, limits, before + units)
+            entry = _written(conn, act, str(before), str(before + units), person=person.id, ends_ms=ends_ms)
+            ledger.grant(conn, person.id, units, ends_ms, act, entry.number)
+            return entry
+
+        return await self._decide(act, decide)
+
+    async def reset(self, act: Act, person: Person, limits: Limits) -> Entry:
+        """What the person has used no longer counts at the scope."""
+
+        def decide(conn: sqlite3.Connection) -> Entry:
+            now = ledger.account(conn, person=person, scope=act.scope, limits=limits, now_ms=act.at_ms)
+            taken = ledger.taken_here(conn, person.id, act.scope, limits.window, act.at_ms)
+            _require_cap(conn, act, limits, now.allowance + now.granted + taken)
+            ledger.reset(conn, person=person.id, scope=act.scope, now_ms=act.at_ms)
+            return _written(conn, act, str(now.used), "0", person=person.id)
+
+        return await self._decide(act, decide)
+
+    async def block(self, act: Act, person: int, halt: Halt | None) -> Entry:
+        """None: unblock."""
+
+        def decide(conn: sqlite3.Connection) -> Entry:
+            before = rules.own_block(conn, person, act.scope, act.at_ms)
+            rules.set_block(conn, person, act.scope, halt)
+            names = ["blocked" if each else "not blocked" for each in (before, halt)]
+            return _written(conn, act, *names, person=person, ends_ms=halt.ends_ms if halt else None)
+
+        return await self._decide(act, decide)
+
+    async def pause(self, act: Act, halt: Halt | None) -> Entry:
+        """None: resume."""
+
+        def decide(conn: sqlite3.Connection) -> Entry:
+            before = rules.pauses(conn, act.at_ms).get(act.scope)
+            rules.set_pause(conn, act.scope, halt)
+            names = ["paused" if each else "drawing" for each in (before, halt)]
+            return _written(conn, act, *names, ends_ms=halt.ends_ms if halt else None)
+
+        return await self._decide(act, decide)
+
+    async def note(self, act: Act, before: str, after: str, *, person: int | None = None, subject: str = "") -> Entry:
+        """Write down what was done elsewhere."""
+        return await self._decide(act, lambda conn: _written(conn, act, before, after, person=person, subject=subject))
+
+    async def known(self, key: str) -> Entry | None:
+        """What this delivery did already."""
+        return await self._database.read(lambda conn: rules.entry_of(conn, key))
+
+    async def entries(self, scope: Scope, most: int) -> list[Entry]:
+        """The last of a scope, newest first; EVERYWHERE: of all."""
+        return await self._database.read(lambda conn: rules.entries(conn, scope, most))
+
+    async def pauses(self, now_ms: int) -> dict[Scope, Halt]:
+        return await self._database.read(lambda conn: rules.pauses(conn, now_ms))
+
+    async def rules_of(self, scope: Scope, now_ms: int) -> list[Rule]:
+        return await self._database.read(lambda conn: rules.all_in_force(conn, scope, now_ms))
+
+    async def block_of(self, person: int, scope: Scope, now_ms: int) -> Halt | None:
+        return await self._database.read(lambda conn: rules.block_of(conn, person, scope, now_ms))
+
+    async def named(self, platform: str, text: str, scope: Scope) -> list[tuple[int, Identity]]:
+        """Persons by their id or name on a platform, of those who have anything to do with the scope."""
+
+        def look(conn: sqlite3.Connection) -> list[tuple[int, Identity]]:
+            found = rules.named(conn, platform, text)
+            return [each for each in found if rules.was_here(conn, each[0], scope)]
+
+        return await self._database.read(look)
+
+    async def statistics(self, scope: Scope, since_ms: int) -> "list[statistics.Done]":
+        """Every job of a scope since then, for `stats`."""
+        return await self._database.read(lambda conn: statistics.done_since(conn, scope, since_ms))
+
+    async def _decide(self, act: Act, decide: Decision) -> Entry:
+        return await self._database.run(lambda conn: rules.entry_of(conn, act.key) or decide(conn))
+
+
+def _written(
+    conn: sqlite3.Connection,
+    act: Act,
+    before: str,
+    after: str,
+    *,
+    person: int | None = None,
+    subject: str = "",
+    ends_ms: int | None = None,
+) -> Entry:
+    rules.write(conn, act, before, after, person=person, subject=subject, ends_ms=ends_ms)
+    entry = rules.entry_of(conn, act.key)
+    assert entry
+    return entry
+
+
+def _require_cap(conn: sqlite3.Connection, act: Act, limits: Limits, units: int) -> None:
+    if act.authority == "operator":
+        return
+    pool = pool_of(rules.in_force(conn, act.scope, 0, act.at_ms))
+    cap = limits.admin_cap if pool is None else pool
+    if units > cap:
+        raise AboveCap(cap)
+
+
+def _granted(conn: sqlite3.Connection, person: int | None, act: Act) -> int:
+    return ledger.granted(conn, person, act.scope, act.at_ms) if person else 0
+
+
+def _common(conn: sqlite3.Connection, act: Act, limits: Limits) -> int:
+    return units_for(rules.in_force(conn, act.scope, 0, act.at_ms), (), limits.allowance or 0) or 0
+
+
+def _said(rule: Rule) -> str:
+    parts = ["" if rule.units is None else str(rule.units)]
+    parts += [f"weight {rule.weight:g}" if rule.weight else "", f"{rule.waiting} waiting" if rule.waiting else ""]
+    return ", ".join(part for part in parts if part) or "default"

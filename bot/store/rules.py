@@ -1,0 +1,216 @@
+"""What admins decide, with the record of each decision. Every function runs inside its caller's transaction."""
+
+import sqlite3
+from dataclasses import asdict, dataclass
+
+from bot.allowances import EVERYWHERE, Rule, Scope
+from bot.jobs import Identity
+
+_WRITE = """
+    INSERT INTO audit (key, at_ms, actor_id, authority, platform, workspace_id, verb, person_id, subject,
+        before, after, ends_ms, reason)
+    VALUES (:key, :at_ms, :actor_id, :authority, :platform, :workspace_id, :verb, :person_id, :subject,
+        :before, :after, :ends_ms, :reason)
+"""
+_ENTRIES = """
+    SELECT audit.*, coalesce((SELECT name FROM identities WHERE person_id = actor_id), '') AS actor,
+        coalesce((SELECT name FROM identities i WHERE i.person_id = audit.person_id), '') AS person
+    FROM audit WHERE {}
+"""
+_OF_SCOPE = "(:platform = '' OR platform = :platform AND workspace_id = :workspace_id) ORDER BY number DESC LIMIT :most"
+_RULES = """
+    SELECT * FROM allowances WHERE (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
+        AND subject <> 'person' AND (ends_ms IS NULL OR ends_ms > :now_ms)
+    UNION ALL
+    SELECT * FROM allowances WHERE (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
+        AND subject = 'person' AND subject_id = :person AND (ends_ms IS NULL OR ends_ms > :now_ms)
+"""
+_SET_RULE = """
+    INSERT OR REPLACE INTO allowances VALUES (:platform, :workspace_id, :subject, :subject_id, :model,
+        :units, :weight, :waiting, :ends_ms)
+"""
+_THE_RULE = """
+    platform = :platform AND workspace_id = :workspace_id AND subject = :subject AND subject_id = :subject_id
+        AND model = :model
+"""
+_BLOCK = """
+    SELECT ends_ms, reason FROM blocks WHERE person_id = :person AND (ends_ms IS NULL OR ends_ms > :now_ms)
+        AND (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
+    ORDER BY ends_ms IS NOT NULL, ends_ms DESC
+"""
+_OWN_BLOCK = """
+    SELECT 1 FROM blocks WHERE person_id = ? AND platform = ? AND workspace_id = ? AND (ends_ms IS NULL OR ends_ms > ?)
+"""
+_WAS_HERE = """
+    SELECT EXISTS (SELECT 1 FROM jobs
+                   WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
+        OR EXISTS (SELECT 1 FROM audit
+                   WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
+"""
+_NAMED = """
+    SELECT * FROM identities WHERE platform = ?1 AND (user_id = ?2 OR lower(name) = lower(?2))
+    ORDER BY user_id = ?2 DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An order that somebody is allowed to give: who, where it counts, why."""
+
+    key: str  # of the delivery
+    at_ms: int
+    actor_id: int
+    authority: str
+    scope: Scope
+    verb: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the audit."""
+
+    number: int
+    at_ms: int
+    actor: str
+    authority: str
+    scope: Scope
+    verb: str
+    person: str  # whom it is about; empty: nobody, or a person who was erased
+    subject: str
+    before: str
+    after: str
+    ends_ms: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A block of a person, or a pause of a place."""
+
+    ends_ms: int | None = None  # None: until it is taken back
+    reason: str = ""
+
+
+def write(
+    conn: sqlite3.Connection,
+    act: Act,
+    before: str,
+    after: str,
+    *,
+    person: int | None,
+    subject: str,
+    ends_ms: int | None,
+) -> None:
+    values = asdict(act) | _of(act.scope) | {"ends_ms": ends_ms}
+    conn.execute(_WRITE, values | {"person_id": person, "subject": subject, "before": before, "after": after})
+
+
+def entries(conn: sqlite3.Connection, scope: Scope, most: int) -> list[Entry]:
+    """The last of a scope, newest first; EVERYWHERE: of all."""
+    rows = conn.execute(_ENTRIES.format(_OF_SCOPE), _of(scope) | {"most": most}).fetchall()
+    return [_entry(row) for row in rows]
+
+
+def entry_of(conn: sqlite3.Connection, key: str) -> Entry | None:
+    """What this delivery did already."""
+    row = conn.execute(_ENTRIES.format("key = ?"), (key,)).fetchone()
+    return _entry(row) if row else None
+
+
+def in_force(conn: sqlite3.Connection, scope: Scope, person: int, now_ms: int) -> list[Rule]:
+    """The rules that touch a person at a scope; those of EVERYWHERE among them."""
+    values = _of(scope) | {"person": str(person), "now_ms": now_ms}
+    return [_rule(row) for row in conn.execute(_RULES, values)]
+
+
+def all_in_force(conn: sqlite3.Connection, scope: Scope, now_ms: int) -> list[Rule]:
+    """A scope's rules for everyone, its roles and itself."""
+    return [rule for rule in in_force(conn, scope, 0, now_ms) if rule.scope == scope]
+
+
+def set_rule(conn: sqlite3.Connection, rule: Rule) -> None:
+    """A rule that says nothing is removed."""
+    values = asdict(rule) | _of(rule.scope)
+    if rule.units is rule.weight is rule.waiting is None:
+        conn.execute(f"DELETE FROM allowances WHERE {_THE_RULE}", values)
+    else:
+        conn.execute(_SET_RULE, values)
+
+
+def the_rule(conn: sqlite3.Connection, like: Rule, now_ms: int) -> Rule | None:
+    """What is in force of the same subject, scope and model."""
+    values = asdict(like) | _of(like.scope) | {"now_ms": now_ms}
+    sql = f"SELECT * FROM allowances WHERE {_THE_RULE} AND (ends_ms IS NULL OR ends_ms > :now_ms)"
+    row = conn.execute(sql, values).fetchone()
+    return _rule(row) if row else None
+
+
+def block_of(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) -> Halt | None:
+    """What keeps the person from drawing there: the block that lasts longest."""
+    row = conn.execute(_BLOCK, _of(scope) | {"person": person, "now_ms": now_ms}).fetchone()
+    return Halt(**row) if row else None
+
+
+def own_block(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) -> bool:
+    """Whether a block of this very scope is in force."""
+    return conn.execute(_OWN_BLOCK, (person, *scope, now_ms)).fetchone() is not None
+
+
+def set_block(conn: sqlite3.Connection, person: int, scope: Scope, halt: Halt | None) -> None:
+    conn.execute("DELETE FROM blocks WHERE person_id = ? AND platform = ? AND workspace_id = ?", (person, *scope))
+    if halt:
+        conn.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", (person, *scope, halt.ends_ms, halt.reason))
+
+
+def pauses(conn: sqlite3.Connection, now_ms: int) -> dict[Scope, Halt]:
+    rows = conn.execute("SELECT * FROM pauses WHERE ends_ms IS NULL OR ends_ms > ?", (now_ms,)).fetchall()
+    return {(row["platform"], row["workspace_id"]): Halt(row["ends_ms"], row["reason"]) for row in rows}
+
+
+def set_pause(conn: sqlite3.Connection, scope: Scope, halt: Halt | None) -> None:
+    conn.execute("DELETE FROM pauses WHERE platform = ? AND workspace_id = ?", scope)
+    if halt:
+        conn.execute("INSERT INTO pauses VALUES (?, ?, ?, ?)", (*scope, halt.ends_ms, halt.reason))
+
+
+def set_reset(conn: sqlite3.Connection, person: int, scope: Scope, counts_ms: int) -> None:
+    conn.execute("INSERT OR REPLACE INTO resets VALUES (?, ?, ?, ?)", (person, *scope, counts_ms))
+
+
+def was_here(conn: sqlite3.Connection, person: int, scope: Scope) -> bool:
+    """Whether the person has anything to do with that place; everybody has with EVERYWHERE."""
+    return scope == EVERYWHERE or bool(conn.execute(_WAS_HERE, _of(scope) | {"person": person}).fetchone()[0])
+
+
+def named(conn: sqlite3.Connection, platform: str, text: str) -> list[tuple[int, Identity]]:
+    """Persons by what a platform calls them: the one of that id first, then those of that name."""
+    rows = conn.execute(_NAMED, (platform, text)).fetchall()
+    found = [(r["person_id"], Identity(r["platform"], r["workspace_id"], r["user_id"], r["name"])) for r in rows]
+    return [each for each in found if each[1].user_id == text] or found
+
+
+def _of(scope: Scope) -> dict[str, object]:
+    return {"platform": scope[0], "workspace_id": scope[1]}
+
+
+def _rule(row: sqlite3.Row) -> Rule:
+    kept = ("subject", "subject_id", "model", "units", "weight", "waiting", "ends_ms")
+    return Rule((row["platform"], row["workspace_id"]), **{name: row[name] for name in kept})
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    kept = (
+        "number",
+        "at_ms",
+        "actor",
+        "authority",
+        "verb",
+        "person",
+        "subject",
+        "before",
+        "after",
+        "ends_ms",
+        "reason",
+    )
+    return Entry(scope=(row["platform"], row["workspace_id"]), **{name: row[name] for name in kept})

@@ -1,0 +1,33 @@
+"""What was drawn, for whom and how long it took. Runs inside the caller's transaction."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from bot.allowances import Scope
+
+_DONE = """
+    SELECT created_ms, person_id, status, gpu_seconds,
+        (started_ms - created_ms) / 1000.0 AS waited_seconds,
+        (SELECT count(*) FROM images WHERE job_id = jobs.id AND status <> 'withheld') AS images,
+        (SELECT coalesce(sum(units), 0) FROM ledger WHERE job_id = jobs.id AND kind = 'charge') AS units
+    FROM jobs WHERE created_ms >= :since_ms
+        AND (:platform = '' OR platform = :platform AND workspace_id = :workspace_id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One job, as `stats` counts it."""
+
+    created_ms: int
+    person_id: int
+    status: str
+    gpu_seconds: float | None
+    waited_seconds: float | None
+    images: int
+    units: int  # charged
+
+
+def done_since(conn: sqlite3.Connection, scope: Scope, since_ms: int) -> list[Done]:
+    values = {"platform": scope[0], "workspace_id": scope[1], "since_ms": since_ms}
+    return [Done(**row) for row in conn.execute(_DONE, values)]
