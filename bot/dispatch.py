@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from engine.protocol import (
     FailureKind,
     Generate,
     ImageDone,
+    ImageWithheld,
     Preview,
     Progress,
     Ready,
@@ -46,6 +47,7 @@ class Drawing:
     started_ms: int
     live: Live = field(default_factory=lambda: Live("loading"))
     images: set[int] = field(default_factory=set)
+    withheld: set[int] = field(default_factory=set)  # of those, by the safety check
     is_cancelled: bool = False
 
 
@@ -183,7 +185,13 @@ class Dispatch:
             spool_dir.mkdir(mode=0o700, exist_ok=True)
             await self._engine.generate(
                 Generate(
-                    job_id=job.id, owner=job.person_id, weight=job.weight, request=job.request, spool_dir=str(spool_dir)
+                    job_id=job.id,
+                    owner=job.person_id,
+                    weight=job.weight,
+                    request=job.request,
+                    spool_dir=str(spool_dir),
+                    if_flagged=job.if_flagged,
+                    is_unchecked=job.is_unchecked,
                 )
             )
         except NotReady:
@@ -229,6 +237,8 @@ class Dispatch:
                 self._show(drawing, replace(drawing.live, previews={**drawing.live.previews, index: jpeg}))
             case ImageDone():
                 await self._keep_image(drawing, event)
+            case ImageWithheld():
+                await self._note_withheld(drawing, event)
             case Done():
                 await self._finish(drawing, event)
             case Failed(kind=kind, detail=detail):
@@ -259,15 +269,34 @@ class Dispatch:
         if path.parent != (self._spool / job_id).resolve() or not 0 <= event.index < image_count(drawing.job.request):
             log.error("job %s: the engine named a file outside the job's own: %s", job_id, path)
             return
-        image = Image(event.index, event.seed, "done", str(path), event.sha256, event.width, event.height)
+        size = event.width, event.height
+        await self._keep(
+            drawing, Image(event.index, event.seed, "done", str(path), event.sha256, *size, event.is_flagged)
+        )
+
+    async def _note_withheld(self, drawing: Drawing, event: ImageWithheld) -> None:
+        """Nothing of it is on disk; it will not be charged."""
+        request = drawing.job.request
+        log.info("job %s: image %d is withheld by the safety check", drawing.job.id, event.index)
+        drawing.withheld.add(event.index)
+        await self._keep(
+            drawing, Image(event.index, event.seed, "withheld", "", "", request.width, request.height, True)
+        )
+
+    async def _keep(self, drawing: Drawing, image: Image) -> None:
+        job_id = drawing.job.id
         await self._surely(lambda: self._store.image_done(job_id, image))
-        drawing.images.add(event.index)
+        drawing.images.add(image.index)
+        drawing.live = replace(drawing.live, previews=_without(drawing.live.previews, image))
         self._feed.changed(job_id)
 
     async def _finish(self, drawing: Drawing, done: Done) -> None:
         job_id, request, engine = drawing.job.id, drawing.job.request, self.engine_name or ""
         if len(drawing.images) < image_count(request):
             await self._fail(job_id, "internal", "the engine left out an image")
+            return
+        if drawing.images == drawing.withheld:
+            await self._fail(job_id, "unsafe", "every image is withheld")
             return
         self._pace.note(request, done.gpu_seconds)
         now_ms = self._now_ms()
@@ -340,6 +369,11 @@ class Dispatch:
 
     def _in_ms(self, seconds: float | None) -> int | None:
         return None if seconds is None else self._now_ms() + int(seconds * 1000)
+
+
+def _without(previews: Mapping[int, bytes], image: Image) -> Mapping[int, bytes]:
+    """Of an image that the safety check flagged no preview is shown on."""
+    return {index: jpeg for index, jpeg in previews.items() if index != image.index or not image.is_flagged}
 
 
 def _sweep_unfinished_files(spool: Path) -> None:

@@ -61,7 +61,13 @@ async def serve(settings: Settings) -> None:
         )
         styles = {name: Style(preset.before, preset.after, preset.negative) for name, preset in settings.styles.items()}
         rules = Rules(
-            models=catalogue, default_model=settings.model, limits=settings.limits, spool=spool, styles=styles
+            models=catalogue,
+            default_model=settings.model,
+            limits=settings.limits,
+            spool=spool,
+            styles=styles,
+            operators_only=_unchecked(catalogue, settings.models_path),
+            draws_unchecked=bool(settings.unchecked_photographs),
         )
         studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
         site = server.Site(
@@ -215,6 +221,14 @@ def _say_where(url: str, models: Catalogue, settings: Settings) -> None:
         slack_command=settings.slack_commands[0] if settings.slack_bot_token else "",
     )
     _say(f"Limner {VERSION} · {url}", "", *steps, "")
+
+
+def _unchecked(models: Catalogue, models_dir: Path) -> frozenset[str]:
+    """The photographic models that have no classifier here: they draw for the operator alone."""
+    names = {name for name, model in models.items() if model.photographic and not model.is_checked(models_dir)}
+    for name in sorted(names):
+        log.warning("%s has no safety classifier and draws on the page only: limner models add %s", name, name)
+    return frozenset(names)
 
 
 def next_steps(url: str, *, wants_photographs: bool, is_on_discord: bool = False, slack_command: str = "") -> list[str]:

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"  # a name like Europe/Berlin
     admin_cap: int = Field(default=100, ge=0, le=1_000_000)  # units that a server's admin may let one person have
     operators: Annotated[tuple[str, ...], NoDecode] = ()  # who is the operator in chat: discord:1234, slack:U12
+    unchecked_photographs: Literal["", "I answer for what is drawn without a safety check"] = ""
     styles: dict[str, Preset] = Field(default_factory=dict)  # [styles.NAME] in the file
     discord_token: SecretStr | None = None
     discord_guilds: Annotated[tuple[int, ...], NoDecode] = ()  # where the commands are registered; none: everywhere

@@ -35,6 +35,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     vae_class: str | None = None  # "module:Class" where the VAE is not a stock class
     upscaler_class: str | None = None
     upscaler_folder: str | None = None
+    photographic: bool = False  # it draws for other people only with its classifier
+    safety_folder: str | None = None  # of the classifier
     knows_words: bool = False  # it has a closed vocabulary: words outside it are named before it draws
 
     def beside(self, models_dir: Path) -> Path:
@@ -43,6 +45,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def path(self, models_dir: Path) -> Path:
         return self.beside(models_dir) / self.folder
+
+    def is_checked(self, models_dir: Path) -> bool:
+        """Its classifier is on this machine."""
+        if self.safety_folder is None:
+            return False
+        return any((self.beside(models_dir) / self.safety_folder).glob("*.safetensors"))
 
     def is_here(self, models_dir: Path) -> bool:
         return (self.path(models_dir) / "model_index.json").is_file()

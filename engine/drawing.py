@@ -84,7 +84,17 @@ async def _hand_over(engine: Engine, ready: Ready, job_id: str, request: Draw, s
     if request.model not in ready.models:
         raise NotDrawn("bad_model", "no such files", request.model)
     spool.mkdir()
-    await engine.generate(Generate(job_id=job_id, owner=0, weight=1.0, request=request, spool_dir=str(spool)))
+    await engine.generate(  # for nobody but who sits at this machine
+        Generate(
+            job_id=job_id,
+            owner=0,
+            weight=1.0,
+            request=request,
+            spool_dir=str(spool),
+            if_flagged="keep",
+            is_unchecked=True,
+        )
+    )
 
 
 def _keep(image: ImageDone, folder: Path) -> Drawn:

@@ -10,6 +10,7 @@ starts takes the first line away, so a restarted engine goes on where the dead o
     hang [step]          say nothing any more
     garbage [step]       send bytes that are no message
     fail <kind>          report the job as failed
+    flag <index> ...     have the safety check flag these images
 
 `start` as the first line of all makes the process leave before it is ready.
 """
@@ -34,6 +35,7 @@ from engine.protocol import (
     Failed,
     Generate,
     ImageDone,
+    ImageWithheld,
     Preview,
     Progress,
     Ready,
@@ -96,7 +98,7 @@ class FakeEngine:
         request = job.request
         steps, count = (request.steps, request.count) if isinstance(request, Draw) else (1, 1)
         for step in range(1, steps + 1):
-            if fault and step >= min(steps, int(detail or 1)):
+            if fault not in ("", "flag") and step >= min(steps, int(detail or 1)):
                 self._misbehave(fault)
             time.sleep(self._step_seconds)
             self._take(block=False)
@@ -107,13 +109,17 @@ class FakeEngine:
             if step == max(1, steps // 4):
                 jpeg = encode.preview_jpeg(_picture(request, 0, 64, 64))
                 self._channel.send(Preview(job_id=job.job_id, index=0, step=step, jpeg=jpeg))
+        flagged = {int(index) for index in detail.split()} if fault == "flag" else set()
         for index in range(count):
-            self._finish(job, index)
+            self._finish(job, index, is_flagged=index in flagged)
         self._channel.send(Done(job_id=job.job_id, gpu_seconds=time.monotonic() - started, model_hash="fake"))
 
-    def _finish(self, job: Generate, index: int) -> None:
+    def _finish(self, job: Generate, index: int, *, is_flagged: bool) -> None:
         request, spool = job.request, Path(job.spool_dir)
         seed = _seed(request, index)
+        if is_flagged and job.if_flagged == "withhold":
+            self._channel.send(ImageWithheld(job_id=job.job_id, index=index, seed=seed))
+            return
         pixels = _picture(request, index, request.width, request.height)
         text = encode.provenance(request, seed, "fake")
         encode.write_file(spool / f"{index}.jpg", encode.jpeg(pixels, text))
@@ -129,6 +135,7 @@ class FakeEngine:
                 sha256=sha256,
                 width=request.width,
                 height=request.height,
+                is_flagged=is_flagged,
             )
         )
 

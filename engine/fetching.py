@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine import weights
 from engine.catalogue import Model
 
 _CONVERSION_TITLE = "Adding `safetensors` variant of this model"  # of the hub's own conversion bot
-_LEFT_OUT = ("safety_checker", "feature_extractor")
+_LEFT_OUT = ("safety_checker", "feature_extractor")  # the pipeline's: the classifier is loaded by engine.safety
 
 
 class NotFetched(Exception):
@@ -22,11 +23,11 @@ def fetch(model: Model, models_dir: Path) -> None:
     """
     if model.repository is None or model.upscaler_repository is None or model.upscaler_folder is None:
         raise NotFetched(f"{model.name} ships with Limner: there is nothing to fetch.")
-    if not weights.problems(model, models_dir):
+    if not weights.problems(model, models_dir) and (model.is_checked(models_dir) or not model.safety_folder):
         return
     _require_room(model, models_dir)
-    _bring(model.repository, models_dir / model.folder, _patterns(model.variant))
-    _bring(model.upscaler_repository, models_dir / model.upscaler_folder, ["config.json", "*.safetensors"])
+    _bring(model.repository, models_dir / model.folder, _patterns(model.variant), _left_out(model))
+    _bring(model.upscaler_repository, models_dir / model.upscaler_folder, ["config.json", "*.safetensors"], ())
     if found := weights.problems(model, models_dir):
         raise NotFetched(f"The hub sent something else than {model.name}: {found[0]}.")
 
@@ -48,7 +49,7 @@ def _require_room(model: Model, models_dir: Path) -> None:
         )
 
 
-def _bring(repository: str, folder: Path, patterns: list[str]) -> None:
+def _bring(repository: str, folder: Path, patterns: list[str], left_out: Sequence[str]) -> None:
     """Download beside `folder`, which is replaced when that is whole."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -58,7 +59,11 @@ def _bring(repository: str, folder: Path, patterns: list[str]) -> None:
     try:
         revision = _revision_with_safetensors(repository)
         snapshot_download(
-            repository, revision=revision, local_dir=part, allow_patterns=patterns, ignore_patterns=_ignored()
+            repository,
+            revision=revision,
+            local_dir=part,
+            allow_patterns=patterns,
+            ignore_patterns=[f"{name}/*" for name in left_out],
         )
     except (HfHubHTTPError, httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -72,8 +77,9 @@ def _bring(repository: str, folder: Path, patterns: list[str]) -> None:
     part.rename(folder)
 
 
-def _ignored() -> list[str]:
-    return [f"{part}/*" for part in _LEFT_OUT]
+def _left_out(model: Model) -> list[str]:
+    classifier = Path(model.safety_folder or "").name
+    return [part for part in _LEFT_OUT if part != classifier]
 
 
 def _revision_with_safetensors(repository: str) -> str | None:

@@ -31,6 +31,7 @@ from engine.protocol import (
     Failed,
     FailureKind,
     Generate,
+    ImageWithheld,
     Load,
     Preview,
     Progress,
@@ -123,7 +124,7 @@ class TickLoop:
             case Shutdown():
                 raise SystemExit(0)
             case _:
-                log.warning("nothing to do for %r", message)
+                log.warning("nothing to do for a %s", type(message).__name__)
 
     def _accept(self, command: Generate) -> None:
         request = command.request
@@ -173,6 +174,9 @@ class TickLoop:
         request, loaded = job.command.request, self._loaded(job)
         job.model_hash = loaded.family.model_hash
         check(job.draw, job.model)
+        if job.model.photographic and loaded.classifier is None and not job.command.is_unchecked:
+            self._fail(job, "unsafe", f"{job.model.name} has no classifier")
+            return
         started = time.monotonic()
         base = base_of(request, job.model)
         if isinstance(request, Upscale):
@@ -231,7 +235,11 @@ class TickLoop:
         started = time.monotonic()
         assert picture.denoising
         assert picture.denoising.clean is not None
-        pixels = to_bytes(loaded.family.decode(picture.denoising.clean))
+        clean = loaded.family.decode(picture.denoising.clean)
+        picture.previewed_at = time.monotonic()
+        if loaded.classifier and loaded.classifier.flags(clean):
+            return
+        pixels = to_bytes(clean)
         picture.frames.append(pixels)
         jpeg = encode.preview_jpeg(pixels)
         picture.previewed_at = time.monotonic()
@@ -252,6 +260,11 @@ class TickLoop:
         yield from self._enlarge(picture, image, loaded)
 
     def _enlarge(self, picture: Picture, image: torch.Tensor, loaded: Loaded) -> Iterator[None]:
+        picture.is_flagged = loaded.classifier is not None and loaded.classifier.flags(image)
+        if picture.is_flagged and picture.job.command.if_flagged == "withhold":
+            self._channel.send(ImageWithheld(job_id=picture.job.id, index=picture.index, seed=picture.seed))
+            self._note_ended(picture.job)
+            return
         small = to_bytes(image)
         picture.frames.append(small)
         pixels = small
@@ -292,6 +305,10 @@ class TickLoop:
             return
         self._channel.send(Timing(job_id=job.id, index=picture.index, seconds=picture.seconds))
         self._channel.send(written.event)
+        self._note_ended(job)
+
+    def _note_ended(self, job: Working) -> None:
+        """One image more of the job is on disk or withheld."""
         job.left -= 1
         if job.left == 0:
             del self._jobs[job.id]

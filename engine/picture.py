@@ -44,6 +44,7 @@ class Picture:
     index: int
     base: Size
     denoising: Denoising | None = None  # None for an image that is only enlarged
+    is_flagged: bool = False  # by the classifier
     frames: list[encode.Pixels] = field(default_factory=list)  # of the film strip, [h, w, 3]
     previewed_at: float = field(default_factory=time.monotonic)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -132,5 +133,6 @@ def write(picture: Picture, pixels: encode.Pixels) -> Written:
         sha256=sha256,
         width=request.width,
         height=request.height,
+        is_flagged=picture.is_flagged,
     )
     return Written(picture, event)

@@ -9,6 +9,7 @@ import torch
 
 from engine.catalogue import Model
 from engine.families import Family, create_family
+from engine.safety import Classifier, load_classifier
 from engine.upscale import Upscaler, load_upscaler
 
 PARTS = 4
@@ -18,6 +19,7 @@ PARTS = 4
 class Loaded:
     family: Family
     upscaler: Upscaler
+    classifier: Classifier | None
     seconds: float
 
 
@@ -62,5 +64,6 @@ class Residency:
         family = create_family(model, self._models_dir, self._device, self._dtype)
         yield from family.load()
         upscaler = load_upscaler(model, self._models_dir, self._device, self._dtype)
-        self._loaded[model.name] = Loaded(family, upscaler, time.monotonic() - started)
+        classifier = load_classifier(model, self._models_dir, self._device)
+        self._loaded[model.name] = Loaded(family, upscaler, classifier, time.monotonic() - started)
         yield

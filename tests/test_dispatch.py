@@ -1,8 +1,10 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bot import wording
 from bot.errors import Unavailable
 from bot.jobs import Identity
 from bot.store import open_store
@@ -187,3 +189,32 @@ async def test_what_was_drawn_is_written_once_the_disk_has_room(puppet_house, ad
     await house.engine.generated.get()
     house.engine.says(image(job_id, house.spool / job_id / "0.png"), Done(job_id=job_id, gpu_seconds=1))
     assert (await house.end_of(job_id)).status == "delivered"
+
+
+async def test_what_the_safety_check_withholds_is_not_charged(house, ada, clock, draw, faults):
+    faults("flag 1")
+    [job_id] = await house.accept(ada, wanted(draw, units=8, count=4))
+    job = await house.end_of(job_id)
+    assert job.status == "delivered"
+    assert [image.status for image in job.images] == ["done", "withheld", "done", "done"]
+    assert (await house.store.account(ada, clock())).charged == 6
+    assert not list((house.spool / job_id).glob("1.*"))
+    assert "1 withheld by the safety check · 6 units" in wording.done_line(job)
+    assert await house.store.ledger_problems() == []
+
+
+async def test_a_job_of_which_everything_is_withheld_has_failed_and_costs_nothing(house, ada, clock, draw, faults):
+    faults("flag 0 1")
+    [job_id] = await house.accept(ada, wanted(draw, units=4, count=2))
+    job = await house.end_of(job_id)
+    assert (job.status, job.failure) == ("failed", "unsafe")
+    assert wording.status_line(job, None, str) == "image withheld by the safety check, 4 units returned"
+    assert (await house.store.account(ada, clock())).charged == 0
+    assert not (house.spool / job_id).exists()
+
+
+async def test_what_is_flagged_is_kept_and_marked_where_it_may_be_seen(house, ada, draw, faults):
+    faults("flag 0")
+    [job_id] = await house.accept(ada, replace(wanted(draw, count=2), if_flagged="keep"))
+    job = await house.end_of(job_id)
+    assert [(image.status, image.is_flagged) for image in job.images] == [("done", True), ("done", False)]

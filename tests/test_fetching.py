@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 
 import pytest
@@ -13,7 +14,7 @@ from transformers import Swin2SRConfig, Swin2SRForImageSuperResolution
 from engine import weights
 from engine.catalogue import read_catalogue
 from tests.hub import Hub
-from tests.tiny import save_tiny_pipeline
+from tests.tiny import save_tiny_checker, save_tiny_pipeline
 
 SD15 = read_catalogue()["sd15"]
 
@@ -27,8 +28,8 @@ def repositories(tmp_path):
     parts = {name: ["diffusers", "X"] for name in ("text_encoder", "tokenizer", "unet", "vae", "scheduler")}
     index = {"_class_name": "StableDiffusionPipeline", **parts, "safety_checker": ["stable_diffusion", "X"]}
     (folder / "model_index.json").write_text(json.dumps(index))
-    (folder / "safety_checker").mkdir()
-    (folder / "safety_checker" / "config.json").write_text("{}")
+    save_tiny_checker(folder / "safety_checker", variant="fp16")
+    (folder / "safety_checker" / "pytorch_model.bin").write_bytes(b"a pickle")
     (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"a pickle")
     torch.manual_seed(0)
     config = Swin2SRConfig(
@@ -67,7 +68,8 @@ async def test_a_model_is_fetched_and_draws(hub, tmp_path):
     assert "CreativeML OpenRAIL-M" in out
     models = tmp_path / "data" / "models"
     assert sorted(folder.name for folder in models.iterdir()) == ["sd15", "swin2sr-x4"]
-    assert not [f for f in models.rglob("*") if f.suffix in {".bin", ".metadata"} or f.name == "safety_checker"]
+    assert not [file for file in models.rglob("*") if file.suffix in {".bin", ".metadata"}]
+    assert SD15.is_checked(models)
     _, listed, _ = await limner(hub, tmp_path, "models", "--json")
     assert {model["name"]: model["is_here"] for model in json.loads(listed)["models"]}["sd15"]
     draw = ["imagine", "a red car", "--model", "sd15", "--steps", "1", "--ar", "16:9", "--out", str(tmp_path), "--json"]
@@ -92,10 +94,18 @@ async def test_a_damaged_model_is_fetched_again(hub, tmp_path):
     assert weights.problems(SD15, tmp_path / "data" / "models") == []
 
 
-async def test_no_pickle_and_no_checker_is_asked_for(hub, tmp_path):
+async def test_no_pickle_is_asked_for(hub, tmp_path):
     await limner(hub, tmp_path, "models", "add", "sd15")
     assert hub.asked
-    assert not [path for _, path in hub.asked if path.endswith(".bin") or "safety_checker" in path]
+    assert not [path for _, path in hub.asked if path.endswith(".bin")]
+
+
+async def test_the_classifier_is_fetched_for_a_model_that_came_without(hub, tmp_path):
+    await limner(hub, tmp_path, "models", "add", "sd15")
+    models = tmp_path / "data" / "models"
+    shutil.rmtree(models / SD15.safety_folder)
+    assert (await limner(hub, tmp_path, "models", "add", "sd15"))[0] == 0
+    assert SD15.is_checked(models)
 
 
 async def test_a_repository_with_pickles_alone_is_refused(hub, repositories, tmp_path):

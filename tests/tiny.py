@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import CLIPConfig, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from engine.builtin.networks import Upscaler
 from engine.catalogue import PACKAGE_DIR, Model
@@ -44,3 +45,17 @@ def save_tiny_pipeline(models_dir: Path, *, prediction_type: str = "epsilon") ->
     Upscaler(scale=8, channels=8, blocks=1).save_pretrained(folder / "upscaler")
     (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     return folder
+
+
+def save_tiny_checker(folder: Path, *, variant: str | None = None) -> StableDiffusionSafetyChecker:
+    """A classifier as `safety_checker/` of a model's repository has it, which flags nothing until it is told what."""
+    torch.manual_seed(1)
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = CLIPConfig(vision_config=vision | {"image_size": 32, "patch_size": 8}, projection_dim=16)
+    checker = StableDiffusionSafetyChecker(config).eval()
+    checker.concept_embeds.data = torch.randn(17, 16)
+    checker.special_care_embeds.data = torch.randn(3, 16)
+    checker.concept_embeds_weights.data = torch.full((17,), 2.0)  # no cosine is as large
+    checker.special_care_embeds_weights.data = torch.full((3,), 2.0)
+    checker.save_pretrained(folder, variant=variant)
+    return checker
