@@ -45,7 +45,7 @@ def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
         "Model": " · ".join(part for part in (view.model_title or draw.model, job.model_hash, view.licence) if part),
         "Steps": f"{draw.steps} · guidance {draw.guidance_scale:g} · {draw.scheduler}",
         "Size": f"{size[0]}×{size[1]} · {draw.quality}",
-        "Strength": f"{draw.strength:g} over another image" if draw.init_image and draw.strength is not None else "",
+        "Strength": _over(draw),
         "Asked": when(job.created_ms),
         "Took": duration(view.seconds) if view.seconds is not None else "",
         "Units": units(job.units),
@@ -54,6 +54,12 @@ def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
         "Same picture again": _repeats(view),
     }
     return tuple((label, value) for label, value in rows.items() if value)
+
+
+def _over(draw: Draw) -> str:
+    if draw.init_image is None or draw.strength is None:
+        return ""
+    return f"{draw.strength:g} over another image{', where its mask is white' if draw.mask else ''}"
 
 
 def _repeats(view: Info) -> str:

@@ -94,7 +94,7 @@ def _request(verb: str, job: Job, index: int, models: Catalogue, new_seed: Calla
             return msgspec.structs.replace(one, seed=new_seed(), count=MANY)
         case "vary" | "vary_slightly":
             source = stored_image(job, index).path
-            return msgspec.structs.replace(one, seed=new_seed(), init_image=source, strength=STRENGTHS[verb])
+            return msgspec.structs.replace(one, seed=new_seed(), init_image=source, strength=STRENGTHS[verb], mask=None)
         case "full_size":
             return _enlarged(job, index, one, models)
     raise Unknown(verb)

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import secrets
 import signal
+import struct
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -72,6 +73,13 @@ async def take(
     finally:
         for left in folder.glob(f"{given.name}*"):
             left.unlink(missing_ok=True)
+
+
+def size(plain: Path) -> tuple[int, int]:
+    """Width and height, px, of a PNG that was taken or drawn."""
+    with plain.open("rb") as file:
+        width, height = struct.unpack(">II", file.read(24)[16:])
+    return width, height
 
 
 def _checked(text: str, allowed_hosts: Collection[str]) -> URL:

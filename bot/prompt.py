@@ -21,6 +21,7 @@ Quality = Literal["full", "draft"]
 MAX_PROMPT = 1500  # characters; the same for a negative prompt
 MAX_COUNT = 4
 DEFAULT_STRENGTH = 0.6
+MASKED_STRENGTH = 0.9  # what stands under a mask is to go
 NO_STYLE = "none"
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9", "9:21", "2:1", "1:2", "5:4", "4:5", "3:1", "1:3")
@@ -56,12 +57,13 @@ class _Here:
     new_seed: Callable[[], int]
     styles: Mapping[str, Style]
     options: Mapping[str, str]  # by flag
-    image: str | None
+    images: Mapping[str, str]  # "image" and "mask" → path
     base: Draw | None
     defaults: Mapping[str, str]
 
 
 _Compose = Callable[[str, str], str]  # the words that were written, the base's prompt → the prompt
+_PICTURES: tuple[str, ...] = ("image", "mask")
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 _NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 _NO_STYLES: Mapping[str, Style] = MappingProxyType({})
@@ -80,12 +82,12 @@ def parse(
 ) -> Parsed:
     """What `text` asks for: a prompt with `{a, b}` permutations, then flags. An option beats a flag, a flag a default.
 
-    `options` go by their names in `/imagine`; "image" is the path of an image that was checked.
+    `options` go by their names in `/imagine`; "image" and "mask" are the paths of pictures that were checked.
     With `base`, what is not said stays as it is there, the seed included; words replace its prompt.
     Raises BadPrompt, BadOption or BadDefault; nothing is clamped.
     """
-    values, image = _by_flag(options)
-    here = _Here(models, default_model, new_seed, styles, values, image, base, defaults)
+    values, images = _by_flag(options)
+    here = _Here(models, default_model, new_seed, styles, values, images, base, defaults)
     return _parse(text, lambda words, before: words or before, here)
 
 
@@ -130,8 +132,8 @@ def change(
     Words that only come on top of the picture, or start with `+`, follow the prompt of `base`; others replace it,
     and so does everything after `/imagine`, which is what a filled-in form sends. Raises as `parse` does.
     """
-    values, image = _by_flag(options)
-    here = _Here(models, default_model, new_seed, styles, values, image, base, _NO_DEFAULTS)
+    values, images = _by_flag(options)
+    here = _Here(models, default_model, new_seed, styles, values, images, base, _NO_DEFAULTS)
     command, _, rest = text.strip().partition(" ")
     if command.lower() == "/imagine":
         return _parse(rest, lambda words, before: words or before, here)
@@ -187,13 +189,13 @@ def default_steps(model: Model, quality: Quality) -> int:
     return model.steps if quality == "full" else ceil(model.steps / 2)
 
 
-def _by_flag(options: Mapping[str, object]) -> tuple[Mapping[str, str], str | None]:
-    """The options that were given, by flag, and the path of the init image."""
+def _by_flag(options: Mapping[str, object]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The options that were given, by flag, and the pictures."""
     given = {name: flags.as_written(value) for name, value in options.items() if value is not None}
-    image = given.pop("image", None)
+    images = {name: given.pop(name) for name in _PICTURES if name in given}
     for name in given.keys() - flags.FLAG_OF.keys():
         raise flags.unknown(name)
-    return {flags.FLAG_OF[name]: clean(value) for name, value in given.items()}, image
+    return {flags.FLAG_OF[name]: clean(value) for name, value in given.items()}, images
 
 
 def _parse(text: str, compose: _Compose, here: _Here) -> Parsed:
@@ -210,7 +212,7 @@ def _parse(text: str, compose: _Compose, here: _Here) -> Parsed:
 
 
 def _draw(words: str, said: Mapping[str, str], compose: _Compose, here: _Here) -> Draw:
-    if not (words or said or here.image):
+    if not (words or said or here.images):
         raise BadPrompt("empty")
     try:
         return _drawn(words, {**here.defaults, **said}, compose, here)
@@ -228,9 +230,12 @@ def _drawn(words: str, values: Mapping[str, str], compose: _Compose, here: _Here
     prompt = clean(f"{style.before} {_within_limit(compose(words, start.prompt))} {style.after}")
     if not (prompt or model.knows_words):
         raise BadPrompt("empty")
-    image = here.image or start.init_image
+    image = here.images.get("image", start.init_image)
+    mask = here.images.get("mask", start.mask if image == start.init_image else None)
     if image is None and "strength" in values:
         raise BadOption(flags.written("strength", values["strength"]), "needs an image", allowed="only with an image")
+    if image is None and mask is not None:
+        raise BadOption("mask", "needs an image", allowed="it says where that image is drawn over")
     changes = _changes(values, model, start.quality)
     return replace(
         start,
@@ -238,7 +243,8 @@ def _drawn(words: str, values: Mapping[str, str], compose: _Compose, here: _Here
         negative_prompt=_negative(values, style, start, here),
         seed=_seed(values, here),
         init_image=image,
-        **{"strength": _strength(start, image)} | changes,
+        mask=mask,
+        **{"strength": _strength(start, image, mask)} | changes,
     )
 
 
@@ -267,6 +273,7 @@ def _start(values: Mapping[str, str], here: _Here) -> Draw:
         quality=quality,
         init_image=base.init_image if base else None,
         strength=base.strength if base else None,
+        mask=base.mask if base else None,
     )
 
 
@@ -295,10 +302,11 @@ def _changes(values: Mapping[str, str], model: Model, quality: Quality) -> dict[
     return changes
 
 
-def _strength(start: Draw, image: str | None) -> float | None:
+def _strength(start: Draw, image: str | None, mask: str | None) -> float | None:
     if image is None:
         return None
-    return DEFAULT_STRENGTH if start.strength is None else start.strength
+    default = DEFAULT_STRENGTH if mask is None else MASKED_STRENGTH
+    return default if start.strength is None else start.strength
 
 
 def _seed(values: Mapping[str, str], here: _Here) -> int:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from bot import buttons, defaults, prompt, quota
+from bot import buttons, defaults, given, prompt, quota
 from bot.dispatch import Dispatch
 from bot.errors import (
     BadOption,
@@ -33,6 +33,7 @@ from bot.store import Callback, Limits, Store, Wanted
 from bot.views import Info, QueueView, QuotaView, SettingsView
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, Request
+from engine.sizes import is_allowed
 
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 _NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
@@ -107,8 +108,8 @@ class Studio:
         Unconfirmed where the price of several jobs was not yet agreed to.
         """
         here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
-        defaults = await self._store.defaults(person)
-        parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=defaults, here=here)
+        own = await self._store.defaults(person) | _shape(options.get("image"))
+        parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=own, here=here)
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
         wanted = await _fitting(wanted, here, is_confirmed=is_confirmed)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
@@ -366,9 +367,23 @@ async def _fitting(wanted: Sequence[Wanted], here: Here, *, is_confirmed: bool) 
 
 
 def _require_source(request: Request) -> None:
-    source = request.init_image if isinstance(request, Draw) else request.source
-    if source is not None and not Path(source).is_file():
+    if isinstance(request, Draw):
+        draw, needed = request, [request.init_image]
+    else:
+        draw, needed = request.of, [request.source, request.of.mask and request.of.init_image]
+    if not all(Path(path).is_file() for path in (*needed, draw.mask) if path):
         raise Gone
+
+
+def _shape(image: object) -> dict[str, str]:
+    """A picture that is drawn over brings its own shape, if that can be drawn. Raises Gone."""
+    if image is None:
+        return {}
+    try:
+        width, height = given.size(Path(str(image)))
+    except OSError:
+        raise Gone from None
+    return {"ar": f"{width}:{height}"} if is_allowed(width / height) else {}
 
 
 def _remove_files(folder: Path, index: int | None) -> None:

@@ -135,8 +135,9 @@ def _portable(request: Request) -> dict[str, object]:
     """The request less the paths of this machine."""
     fields = msgspec.to_builtins(request)
     fields.pop("source", None)
-    if fields.get("init_image"):
-        fields["init_image"] = Path(fields["init_image"]).name
+    for name in ("init_image", "mask"):
+        if fields.get(name):
+            fields[name] = Path(fields[name]).name
     return dict(fields)
 
 

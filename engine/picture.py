@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine import encode
+from engine import encode, redraw
 from engine.catalogue import Model
 from engine.families import BadRequest, Denoising
 from engine.protocol import MAX_SEED, SCHEDULERS, Draw, Generate, ImageDone, Request, Stage
@@ -106,6 +106,8 @@ def check(draw: Draw, model: Model) -> None:
         "height": (draw.height, 16, FINAL_LONGEST_PX),
         "strength": (draw.strength or 0.0, 0, 1),
     }
+    if draw.mask and not draw.init_image:
+        raise BadRequest("a mask without an image")
     for name, (value, least, most) in ranges.items():
         if not least <= value <= most:  # also true of a value that is no number
             raise BadRequest(f"{name} {value} is not in {least}..{most}")
@@ -115,7 +117,9 @@ def write(picture: Picture, pixels: encode.Pixels) -> Written:
     """Put the original, the message's JPEG and the film strip into the job's spool directory."""
     started = time.monotonic()
     request, spool, index = picture.request, Path(picture.job.command.spool_dir), picture.index
-    fitted = encode.fit(pixels, request.width, request.height)
+    fitted, draw = encode.fit(pixels, request.width, request.height), picture.job.draw
+    if draw.init_image and draw.mask:
+        fitted = redraw.pasted(fitted, draw.init_image, draw.mask)
     text = encode.provenance(request, picture.seed, picture.job.model_hash)
     path = spool / f"{index}.png"
     try:

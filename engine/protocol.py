@@ -32,6 +32,7 @@ class Draw(Message, frozen=True, kw_only=True):
     quality: Literal["full", "draft"] = "full"
     init_image: str | None = None  # path of an image the bot has checked; drawn over by `strength`
     strength: float | None = None  # 0 .. 1, the share of the noise schedule that is run
+    mask: str | None = None  # path of an image the bot has checked: only where it is white is drawn over
 
 
 class Upscale(Message, frozen=True, kw_only=True):

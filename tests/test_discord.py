@@ -491,6 +491,27 @@ async def test_what_is_no_picture_gets_one_private_sentence(api, house, upload):
     assert await house.store.unfinished() == []
 
 
+async def test_a_mask_is_taken_as_its_image_is_and_the_shape_is_the_images(api, house):
+    asked = await imagine(api, "a boat", image=Upload(a_png((96, 48))), mask=Upload(a_png((96, 48))))
+    job = await house.job(job_id(await drawn(api, house, asked)))
+    assert job.request.width == 2 * job.request.height
+    with Image.open(job.request.mask) as mask:
+        assert (mask.format, mask.size) == ("PNG", (96, 48))
+    varied = await api.press(api.ada, asked.message, "Vary")
+    child = await house.job(job_id(await child_in(api, house, asked.message)))
+    assert (varied.response["type"], child.request.mask) == (6, None)
+
+
+async def test_a_mask_without_an_image_or_that_is_none_gets_one_private_sentence(api, house):
+    alone = await imagine(api, "a boat", mask=Upload(a_png()))
+    assert alone.message.is_ephemeral
+    assert "`mask` needs an image" in alone.message.text
+    wrong = await imagine(api, "a boat", image=Upload(a_png()), mask=Upload(b"<svg/>"))
+    [told] = await api.until(lambda: wrong.followups)
+    assert "That kind of picture can't be used" in told.text
+    assert await house.store.unfinished() == []
+
+
 async def test_a_picture_that_is_too_large_is_sent_at_a_lower_quality_and_said(api, house, monkeypatch):
     monkeypatch.setattr("bot.discord.attachments.DEFAULT_FILE_BYTES", 6_000)
     monkeypatch.setattr(house.adapter, "file_bytes", lambda place: 6_000)
@@ -698,9 +719,9 @@ def identity(user):
     return Identity("discord", "", str(user.id))
 
 
-def a_png():
+def a_png(size=(64, 48)):
     file = io.BytesIO()
-    Image.new("RGB", (64, 48), "teal").save(file, "PNG")
+    Image.new("RGB", size, "teal").save(file, "PNG")
     return file.getvalue()
 
 

@@ -196,6 +196,23 @@ def test_a_draft_is_as_large_as_it_was_drawn_and_grows_later(engine, tmp_path):
     assert np.abs(np.asarray(small).astype(int) - engine.pixels("draft")).mean() < 12
 
 
+def test_a_masked_picture_keeps_the_originals_pixels_whatever_is_drawn_with_it(engine, tmp_path):
+    before = np.asarray(Image.effect_mandelbrot((512, 512), (-2, -1, 1, 1), 50).convert("RGB"))
+    Image.fromarray(before).save(tmp_path / "start.png")
+    inside = np.zeros((512, 512), np.uint8)
+    inside[:, 256:] = 255
+    Image.fromarray(inside).save(tmp_path / "mask.png")
+    masked = {"init_image": str(tmp_path / "start.png"), "mask": str(tmp_path / "mask.png"), "strength": 0.9}
+    engine.send("alone", **masked)
+    engine.until("alone", Done)
+    engine.send("other", owner=2, prompt="a dog")
+    engine.send("company", **masked)
+    engine.until("company", Done)
+    assert np.array_equal(engine.pixels("alone")[:, :256], before[:, :256])
+    assert np.abs(engine.pixels("alone")[:, 272:] - before[:, 272:]).mean() > 10
+    assert np.abs(engine.pixels("alone") - engine.pixels("company")).max() <= 1
+
+
 def test_one_owners_many_images_do_not_hold_up_another(engine):
     for number in range(8):
         engine.send(f"flood{number}", owner=1, steps=20)
@@ -206,7 +223,7 @@ def test_one_owners_many_images_do_not_hold_up_another(engine):
 
 @pytest.mark.parametrize(
     "wrong", [{"steps": 0}, {"steps": 51}, {"count": 9}, {"scheduler": "magic"}, {"guidance_scale": float("nan")},
-              {"width": 100_000}, {"seed": -1}],
+              {"width": 100_000}, {"seed": -1}, {"mask": "alone.png"}],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_by_the_engine_too(engine, wrong):
     engine.send("a", **wrong)

@@ -240,6 +240,20 @@ def test_an_image_is_drawn_over_by_its_strength():
     assert drawn("a red car", options={"image": "/checked/1.png"}).strength == 0.6
 
 
+def test_a_mask_says_where_an_image_is_drawn_over():
+    draw = drawn("a red car", options={"image": "a.png", "mask": "m.png"})
+    assert (draw.init_image, draw.mask, draw.strength) == ("a.png", "m.png", 0.9)
+    assert drawn("a red car", options={"image": "a.png", "mask": "m.png", "strength": 0.5}).strength == 0.5
+    assert refused("a red car", options={"mask": "m.png"}).problem == "needs an image"
+
+
+def test_a_mask_stays_with_its_image():
+    masked = drawn("a red car", options={"image": "a.png", "mask": "m.png"})
+    assert drawn("at night", base=masked).mask == "m.png"
+    assert drawn("--quality draft", base=masked).mask == "m.png"
+    assert drawn("at night", base=masked, options={"image": "b.png"}).mask is None
+
+
 def test_with_a_base_only_what_is_said_changes():
     assert drawn("--steps 30", base=CAR) == replace(CAR, steps=30)
     assert drawn("a boat", base=CAR) == replace(CAR, prompt="a boat")

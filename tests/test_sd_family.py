@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 import torch
-from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from PIL import Image
 
 from engine.families import BadModel, BadRequest
@@ -106,6 +106,56 @@ class TestAgainstDiffusers:
         img2img.set_progress_bar_config(disable=True)
         expected = plainly(img2img, draw, image=start, strength=0.6)
         torch.testing.assert_close(alone(family, draw), expected, atol=1e-4, rtol=0)
+
+    @pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmpp_2m"])  # the others take noise in another order
+    def test_what_a_mask_lets_through_is_the_inpaint_pipelines_image(self, tiny, masked, scheduler):
+        family, plain = tiny
+        draw = msgspec.structs.replace(masked, scheduler=scheduler)
+        inpaint = StableDiffusionInpaintPipeline(**plain.components, requires_safety_checker=False)
+        inpaint.set_progress_bar_config(disable=True)
+        image, mask = (Image.open(path) for path in (draw.init_image, draw.mask))
+        expected = plainly(inpaint, draw, image=image, mask_image=mask, strength=draw.strength)
+        torch.testing.assert_close(alone(family, draw), expected, atol=1e-4, rtol=0)
+
+    def test_a_masked_image_in_company_is_the_one_drawn_alone(self, tiny, masked):
+        family, _ = tiny
+        draw = msgspec.structs.replace(masked, scheduler="euler_a")
+        drawn, others = family.begin(draw, 0, 64, 64), [family.begin(each, 0, 64, 64) for each in MIXED[:2]]
+        while not drawn.is_done:
+            family.step([drawn, *(each for each in others if not each.is_done)])
+        torch.testing.assert_close(family.decode(drawn.latents), alone(family, draw), atol=1e-4, rtol=0)
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """The right half of a picture is to be drawn again."""
+    start, mask = tmp_path / "start.png", tmp_path / "mask.png"
+    Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 50).convert("RGB").save(start)
+    halves = Image.new("L", (64, 64), 0)
+    halves.paste(255, (32, 0, 64, 64))
+    halves.save(mask)
+    return msgspec.structs.replace(MIXED[0], steps=8, init_image=str(start), strength=0.8, mask=str(mask))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_outside_the_mask_the_latents_stay_the_originals(tiny, masked, scheduler):
+    family, _ = tiny
+    image = family.begin(msgspec.structs.replace(masked, scheduler=scheduler), 0, 64, 64)
+    before = image.kept.clean
+    while not image.is_done:
+        family.step([image])
+        assert image.clean is not None
+        torch.testing.assert_close(image.clean[..., :4], before[..., :4])
+    torch.testing.assert_close(image.latents[..., :4], before[..., :4])
+    assert (image.latents[..., 4:] - before[..., 4:]).abs().mean() > 0.1
+
+
+def test_a_mask_without_any_white_is_refused(tiny, masked, tmp_path):
+    family, _ = tiny
+    Image.new("L", (64, 64)).save(tmp_path / "black.png")
+    with pytest.raises(BadRequest, match="nothing of the mask"):
+        family.begin(msgspec.structs.replace(masked, mask=str(tmp_path / "black.png")), 0, 64, 64)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -67,7 +67,7 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
         prompt=locale_str("prompt"), negative=locale_str("negative"), aspect=locale_str("aspect"),
         count=locale_str("count"), seed=locale_str("seed"), quality=locale_str("quality"), model=locale_str("model"),
         steps=locale_str("steps"), guidance=locale_str("guidance"), scheduler=locale_str("scheduler"),
-        style=locale_str("style"), image=locale_str("image"), strength=locale_str("strength"),
+        style=locale_str("style"), image=locale_str("image"), mask=locale_str("mask"), strength=locale_str("strength"),
         private=locale_str("private"),
     )  # fmt: skip
     @app_commands.describe(
@@ -80,6 +80,7 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
         model=locale_str("What draws it"),
         style=locale_str("A preset of the operator's"),
         image=locale_str("A picture to draw over: PNG, JPEG or WebP"),
+        mask=locale_str("Where that picture is drawn over: white, the rest stays"),
         strength=locale_str("How much of that picture changes, 0 to 1"),
         steps=locale_str("Denoising steps"),
         guidance=locale_str("How closely it follows the prompt"),
@@ -102,6 +103,7 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
         model: str | None = None,
         style: str | None = None,
         image: discord.Attachment | None = None,
+        mask: discord.Attachment | None = None,
         strength: app_commands.Range[float, 0, 1] | None = None,
         steps: app_commands.Range[int, 1, 150] | None = None,
         guidance: app_commands.Range[float, 0, 30] | None = None,
@@ -114,7 +116,8 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
             "private": private,
         }  # fmt: skip
         options = {name: value for name, value in given.items() if value is not None}
-        await desk.imagine(interaction, Imagine(prompt, options), image)
+        pictures = {name: given for name, given in (("image", image), ("mask", mask)) if given is not None}
+        await desk.imagine(interaction, Imagine(prompt, options), pictures)
 
     _complete(imagine, desk, models)
     return imagine

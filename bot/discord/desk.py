@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import discord
@@ -41,6 +42,8 @@ from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
+NO_PICTURES: Mapping[str, discord.Attachment] = MappingProxyType({})
+
 
 class Desk:
     """Everything that a person can do; each method answers its interaction, whatever happens."""
@@ -66,18 +69,24 @@ class Desk:
         return self._studio.styles
 
     async def imagine(
-        self, interaction: discord.Interaction, asked: Imagine, image: discord.Attachment | None = None,
-        *, is_confirmed: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        interaction: discord.Interaction,
+        asked: Imagine,
+        pictures: Mapping[str, discord.Attachment] = NO_PICTURES,
+        *,
+        is_confirmed: bool = False,
+    ) -> None:
+        """`pictures`: "image" and "mask", to be fetched; those of `asked.options` are here already."""
         async with self._answering(interaction, asked):
             require_permissions(interaction)
             person = await self.person(interaction.user)
-            if image is not None:  # fetching it may take longer than Discord waits
-                own, options = await self._studio.defaults(person), {**asked.options, "image": image.filename}
+            if pictures:  # fetching them may take longer than Discord waits
+                own, options = await self._studio.defaults(person), {**asked.options, **pictures}
                 is_private = self._studio.parsed(asked.text, options, defaults=own).is_private
                 await interaction.response.defer(ephemeral=is_private, thinking=True)
                 interaction.extras[SEEN_BY_ALL] = not is_private
-                asked = replace(asked, options={**asked.options, "image": str(await self._take(image))})
+                taken = {name: str(await self._take(picture)) for name, picture in pictures.items()}
+                asked = replace(asked, options={**asked.options, **taken})
             jobs = await self._studio.imagine(
                 person,
                 place_of(interaction),

@@ -21,6 +21,15 @@ class BadRequest(Exception):
     """A value in the request that the bot should not have let through."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an image that is drawn over keeps outside its mask."""
+
+    clean: Tensor  # latents of the original, without noise
+    noise: Tensor
+    mask: Tensor  # [1, 1, height / factor, width / factor], 1 where it is drawn again
+
+
 @dataclass(slots=True)
 class Denoising:
     """One image between two steps: its own noise schedule, generator and step."""
@@ -33,6 +42,7 @@ class Denoising:
     generator: torch.Generator
     step: int = 0
     clean: Tensor | None = None  # the present guess of the latents without noise, for previews
+    kept: Kept | None = None
 
     @property
     def is_guided(self) -> bool:

@@ -21,13 +21,14 @@ from diffusers import (
     EulerDiscreteScheduler,
     UNet2DConditionModel,
 )
-from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from engine import redraw
 from engine.catalogue import Model
-from engine.families import BadModel, BadRequest, Denoising, named_class
+from engine.encode import Pixels
+from engine.families import BadModel, BadRequest, Denoising, Kept, named_class
 from engine.protocol import MAX_SEED, Draw
 
 SCHEDULERS = {
@@ -111,6 +112,16 @@ class StableDiffusion:
             image.latents = image.scheduler.step(output, time, image.latents, return_dict=False)[0]
             image.clean = image.scheduler.model_outputs[-1]  # DPM-Solver++ keeps its guesses of the clean latents
         image.step += 1
+        if image.kept:
+            self._keep_outside(image, image.kept)
+
+    def _keep_outside(self, image: Denoising, kept: Kept) -> None:
+        """Put the original back where the mask is black, with the noise that the next step expects."""
+        outside = kept.clean
+        if not image.is_done:
+            outside = image.scheduler.add_noise(outside, kept.noise, image.timesteps[image.step : image.step + 1])
+        image.latents = torch.lerp(outside, image.latents, kept.mask)
+        image.clean = kept.clean if image.clean is None else torch.lerp(kept.clean, image.clean, kept.mask)
 
     def _encode(self, draw: Draw) -> Tensor:
         prompt = self._embed(draw.prompt)
@@ -146,16 +157,25 @@ class StableDiffusion:
         if hasattr(scheduler, "set_begin_index"):  # DDIM finds its place by the timestep
             scheduler.set_begin_index(start)
         denoising.timesteps = scheduler.timesteps[start:]
-        clean = self._encode_image(str(draw.init_image), width, height, denoising.generator)
+        pixels = redraw.read(str(draw.init_image), width, height, draw.width / draw.height)
+        clean = self._encode_image(pixels, denoising.generator)
         noise = self._noise(tuple(clean.shape), denoising.generator)
         denoising.latents = scheduler.add_noise(clean, noise, denoising.timesteps[:1])
+        if draw.mask is not None:
+            denoising.kept = Kept(clean, noise, self._mask(draw, width, height))
+
+    def _mask(self, draw: Draw, width: int, height: int) -> Tensor:
+        """Every latent that the mask touches is drawn again. Raises BadRequest if there is none."""
+        pixels = redraw.read_mask(str(draw.mask), width, height, draw.width / draw.height)
+        if not pixels.any():
+            raise BadRequest("nothing of the mask is white")
+        whole = torch.from_numpy(pixels.astype(np.float32))[None, None]
+        return torch.nn.functional.max_pool2d(whole, self._factor).to(self._device)
 
     @torch.inference_mode()
-    def _encode_image(self, path: str, width: int, height: int, generator: torch.Generator) -> Tensor:
-        with Image.open(path) as file:
-            image = file.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-        pixels = torch.from_numpy(np.asarray(image, np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
-        sampled = self._vae.encode(pixels.to(self._device, self._dtype)).latent_dist.sample(generator)
+    def _encode_image(self, pixels: Pixels, generator: torch.Generator) -> Tensor:
+        scaled = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+        sampled = self._vae.encode(scaled.to(self._device, self._dtype)).latent_dist.sample(generator)
         latents: Tensor = sampled.float() * self._vae.config.scaling_factor
         return latents
 
