@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from bot.adapter import Adapter, Undeliverable, Waits
+from bot.breaker import Breaker
 from bot.errors import Unavailable
 from bot.feed import Feed
 from bot.jobs import Status
@@ -18,6 +19,7 @@ AT_ONCE = 8
 ONE_TRY_SECONDS = 300.0
 READ_AGAIN_SECONDS = 5.0
 GIVE_UP_AFTER_MS = 24 * 3600 * 1000
+LEAST_TRIES = 100  # however far a clock jumps
 ASK_AGAIN_MS = 3600 * 1000
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 60.0
 
@@ -39,6 +41,7 @@ class Delivery:
     ):
         self._store, self._feed, self._adapters = store, feed, adapters
         self._now_ms, self._pause_ms = now_ms, pause_ms
+        self._breaker = Breaker(pause_ms)
         self._sending: set[int] = set()
         self._wake, self._idle = asyncio.Event(), asyncio.Event()
 
@@ -89,17 +92,24 @@ class Delivery:
             self._wake.set()
 
     async def _try(self, parcel: Parcel) -> None:
+        channel, now_ms = (parcel.job.place.platform, parcel.job.place.channel_id), self._now_ms()
+        if wait_ms := self._breaker.wait_ms(channel, now_ms):
+            await self._store.postponed(parcel, now_ms, now_ms + wait_ms + self._pause_ms(0), is_tried=False)
+            return
         try:
             async with asyncio.timeout(ONE_TRY_SECONDS):
                 await self._show(parcel)
         except Undeliverable as error:
             await self._give_up(parcel, str(error))
         except Waits:
-            await self._store.postponed(parcel, self._now_ms() + ASK_AGAIN_MS)
+            now_ms = self._now_ms()
+            await self._store.postponed(parcel, now_ms, now_ms + ASK_AGAIN_MS)
             self._feed.over(parcel.job.id)
         except Exception as error:
+            self._breaker.failed(channel, self._now_ms())
             await self._try_later(parcel, error)
         else:
+            self._breaker.succeeded(channel)
             await self._store.delivered(parcel, self._now_ms())
             self._feed.over(parcel.job.id)
 
@@ -115,11 +125,11 @@ class Delivery:
 
     async def _try_later(self, parcel: Parcel, error: Exception) -> None:
         now_ms = self._now_ms()
-        if now_ms - parcel.since_ms > GIVE_UP_AFTER_MS:
+        if now_ms - parcel.since_ms > GIVE_UP_AFTER_MS and parcel.attempts >= LEAST_TRIES:
             await self._give_up(parcel, f"tried for a day, last: {error!r}")
             return
         log.warning("job %s: not delivered at try %d: %r", parcel.job.id, parcel.attempts + 1, error)
-        await self._store.postponed(parcel, now_ms + self._pause_ms(parcel.attempts))
+        await self._store.postponed(parcel, now_ms, now_ms + self._pause_ms(parcel.attempts))
 
     async def _give_up(self, parcel: Parcel, reason: str) -> None:
         log.warning("job %s cannot be delivered: %s", parcel.job.id, reason)

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bot.adapter import Undeliverable
-from bot.delivery import Delivery
+from bot.delivery import AT_ONCE, Delivery
 from bot.feed import Feed
 from bot.jobs import Image, Place
 from tests.house import NO_LIMITS, wanted
@@ -47,10 +47,14 @@ def feed():
 async def job(store, ada, clock, draw):
     """Drawn, and not yet shown."""
     [job] = await store.submit(ada, PLACE, [wanted(draw, units=2)], key="key", limits=NO_LIMITS, now_ms=clock())
+    await draw_one(store, job, clock)
+    return job
+
+
+async def draw_one(store, job, clock):
     await store.started(job.id, clock())
     await store.image_done(job.id, Image(0, 7, "done", "/spool/0.png", "ab", 64, 64))
     await store.rendered(job.id, gpu_seconds=1.0, engine="1 cpu", now_ms=clock())
-    return job
 
 
 async def ended(store, feed, job_id):
@@ -76,7 +80,7 @@ async def test_a_platform_that_fails_is_tried_again_and_charged_once(store, feed
     assert (adapter.delivered, (await store.account(ada, clock())).charged) == ([job.id], 2)
 
 
-@pytest.mark.parametrize("errors", [[Undeliverable("no such channel")], [ConnectionError("down")] * 2])
+@pytest.mark.parametrize("errors", [[Undeliverable("no such channel")], [ConnectionError("down")] * 200])
 async def test_what_cannot_be_shown_is_released(store, feed, ada, job, clock, errors):
     if len(errors) > 1:
         clock.pass_seconds(25 * 3600)
@@ -127,3 +131,39 @@ async def test_what_is_due_is_shown_before_a_flush_returns(store, feed, clock, j
         await delivery.flush()  # the second try was due at once
         assert adapter.delivered == [job.id]
         assert (await store.job(job.id)).status == "delivered"
+
+
+async def test_in_an_outage_a_channel_gets_one_try_at_a_time_however_much_waits(store, feed, ada, clock, draw):
+    many = [wanted(draw, seed=number) for number in range(60)]
+    for job in await store.submit(ada, PLACE, many, key="key", limits=NO_LIMITS, now_ms=clock()):
+        await draw_one(store, job, clock)
+    tries = []
+
+    class Outage(StandIn):
+        async def deliver(self, job):
+            tries.append(job.id)
+            raise ConnectionError
+
+    delivery = Delivery(store, feed, {"stand-in": Outage()}, now_ms=clock, pause_ms=lambda attempts: 1000)
+    running = asyncio.create_task(delivery.run())
+    for _ in range(10):  # seconds of an outage
+        await delivery.flush()
+        clock.pass_seconds(1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(tries) <= AT_ONCE + 2 * 10
+
+
+async def test_what_was_posted_before_the_clock_was_put_back_is_shown_now(store, feed, job, clock):
+    clock.pass_seconds(-86_400)
+    adapter = StandIn(ConnectionError())
+    async with delivering(store, feed, adapter, clock):
+        assert await ended(store, feed, job.id) == "delivered"
+    assert adapter.delivered == [job.id]
+
+
+async def test_a_clock_that_jumps_a_day_on_gives_nothing_up(store, feed, job, clock):
+    clock.pass_seconds(2 * 86_400)
+    adapter = StandIn(ConnectionError())
+    async with delivering(store, feed, adapter, clock):
+        assert await ended(store, feed, job.id) == "delivered"

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from bot.jobs import Job
 from bot.store import jobs
 
+# What was posted later than now was posted before the clock was put back.
+_DUE = "SELECT * FROM outbox WHERE next_ms <= ?1 OR since_ms > ?1 ORDER BY next_ms LIMIT ?2"
+_POSTPONE = """
+    UPDATE outbox SET attempts = attempts + :tried, next_ms = :next_ms, since_ms = min(since_ms, :now_ms)
+    WHERE id = :id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -23,7 +30,7 @@ def post(conn: sqlite3.Connection, job_id: str, now_ms: int) -> None:
 
 
 def due(conn: sqlite3.Connection, now_ms: int, limit: int) -> list[Parcel]:
-    rows = conn.execute("SELECT * FROM outbox WHERE next_ms <= ? ORDER BY next_ms LIMIT ?", (now_ms, limit)).fetchall()
+    rows = conn.execute(_DUE, (now_ms, limit)).fetchall()
     parcels = ((row, jobs.read(conn, row["job_id"])) for row in rows)
     return [Parcel(row["id"], job, row["attempts"], row["since_ms"]) for row, job in parcels if job]
 
@@ -39,8 +46,8 @@ def next_due_ms(conn: sqlite3.Connection, now_ms: int) -> int | None:
     return next_ms  # type: ignore[no-any-return]
 
 
-def postpone(conn: sqlite3.Connection, parcel_id: int, next_ms: int) -> None:
-    conn.execute("UPDATE outbox SET attempts = attempts + 1, next_ms = ? WHERE id = ?", (next_ms, parcel_id))
+def postpone(conn: sqlite3.Connection, parcel_id: int, now_ms: int, next_ms: int, *, is_tried: bool = True) -> None:
+    conn.execute(_POSTPONE, {"id": parcel_id, "now_ms": now_ms, "next_ms": next_ms, "tried": is_tried})
 
 
 def remove(conn: sqlite3.Connection, parcel_id: int) -> None:
