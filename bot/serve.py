@@ -20,7 +20,7 @@ from bot.jobs import Job, Status
 from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
-from bot.store import Store, backup, open_store
+from bot.store import Store, backup, inspection, open_store
 from bot.studio import Rules, Studio
 from bot.web import server
 from engine import VERSION, weights
@@ -91,7 +91,7 @@ async def serve(settings: Settings) -> None:
                 loops.create_task(dispatch.run()),
                 loops.create_task(delivery.run()),
                 loops.create_task(progress.run()),
-                loops.create_task(_back_up_hourly(settings)),
+                loops.create_task(_look_after(settings.data / "limner.db", settings.backups, refused, stop)),
                 *(loops.create_task(_connected(connection, refused, stop)) for connection in connections),
                 loops.create_task(_draw_first_picture(studio, feed)),
             ]
@@ -133,15 +133,24 @@ async def _connected(connection: Connection, refused: list[CannotStart], stop: a
         stop.set()
 
 
-async def _back_up_hourly(settings: Settings) -> None:
-    """An hour after the last, whichever process made it; one that fails is tried again, and the last stays."""
-    folder = settings.data / "backups"
-    while settings.backups:
+async def _look_after(file: Path, keep: int, refused: list[CannotStart], stop: asyncio.Event) -> None:
+    """Read the whole database through once, beside those who use it; then back it up each hour.
+
+    An hour after the last, whichever process made it. One that fails is tried again, and those before it stay.
+    """
+    try:
+        for problem in (await asyncio.to_thread(inspection.require_whole, file)).ledger_problems:
+            log.error("the ledger does not add up: %s", problem)
+    except CannotStart as error:
+        refused.append(error)
+        stop.set()
+    folder = file.parent / "backups"
+    while keep:
         newest = next(iter(backup.backups(folder)), None)
         age = time.time() - newest.stat().st_mtime if newest else BACKUP_SECONDS
         await asyncio.sleep(max(SOON_SECONDS, BACKUP_SECONDS - max(0.0, age)))  # a clock that was put back: an hour
         try:
-            await asyncio.to_thread(backup.back_up, settings.data / "limner.db", folder, keep=settings.backups)
+            await asyncio.to_thread(backup.back_up, file, folder, keep=keep)
         except CannotStart as error:
             log.error("no backup was made: %s", error)
 

@@ -21,6 +21,7 @@ from bot.errors import (
     QueueFull,
     QuotaExceeded,
     Refused,
+    Unavailable,
     Unconfirmed,
     Unknown,
 )
@@ -49,6 +50,7 @@ class Rules:
     spool: Path
     operator_platforms: frozenset[str] = frozenset({"web"})  # whose people are the operator
     styles: Mapping[str, Style] = field(default_factory=dict)
+    least_free_bytes: int = 64 * 2**20
     operators_only: frozenset[str] = frozenset()  # photographic models without their classifier
     draws_unchecked: bool = False  # they draw for everyone
 
@@ -306,6 +308,7 @@ class Studio:
         if person.is_operator:
             limits = replace(limits, allowance=None, own_waiting=None)
         status, now_ms = Status.QUEUED if is_acknowledged else Status.RECEIVED, self._now_ms()
+        _require_space(self._rules)
         try:
             jobs = await self._store.submit(
                 person, place, wanted, key=key, limits=limits, now_ms=now_ms, status=status, callback=callback
@@ -384,6 +387,16 @@ def _shape(image: object) -> dict[str, str]:
     except OSError:
         raise Gone from None
     return {"ar": f"{width}:{height}"} if is_allowed(width / height) else {}
+
+
+def _require_space(rules: Rules) -> None:
+    """What was accepted needs room to be finished, so new work is refused a while before the disk is full."""
+    try:
+        free = shutil.disk_usage(rules.spool).free
+    except OSError as error:
+        raise Unavailable(f"the disk cannot be read ({error.strerror})") from error
+    if free < rules.least_free_bytes:
+        raise Unavailable("the disk is full")
 
 
 def _remove_files(folder: Path, index: int | None) -> None:

@@ -29,6 +29,7 @@ _PRAGMAS = """
     PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = 67108864;
 """
+CHECKED_AT_ONCE_BYTES = 64 * 2**20  # in less than a second
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_BUSY: "another program holds the database",
@@ -222,9 +223,13 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _check(conn: sqlite3.Connection, file: Path) -> None:
+    """A small database at once; of a large one the pages in use, and the rest once the bot runs (`inspection`)."""
+    if file.stat().st_size > CHECKED_AT_ONCE_BYTES:
+        conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return
     found = [row[0] for row in conn.execute("PRAGMA quick_check(1)")]
     if found != ["ok"]:
-        raise _damaged(file)
+        raise damaged(file)
 
 
 def read_migrations() -> list[tuple[int, str]]:
@@ -252,12 +257,12 @@ def cannot_open(error: Exception, file: Path) -> CannotStart:
         return error
     code: int = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return _damaged(file)
+        return damaged(file)
     reason = _reason(error) if isinstance(error, sqlite3.Error) else getattr(error, "strerror", None)
     return CannotStart(f"{file} cannot be opened ({reason or error}). Mend that and start Limner again.")
 
 
-def _damaged(file: Path) -> CannotStart:
+def damaged(file: Path) -> CannotStart:
     return CannotStart(
         f"The database {file} is damaged. `limner restore` brings back the last backup; without one, move it away to "
         "begin with an empty database. Limner has changed nothing."

@@ -7,7 +7,7 @@ from pathlib import Path
 from bot.allowances import EVERYWHERE, Limits
 from bot.jobs import Identity
 from bot.store import ledger, people
-from bot.store.connection import read_migrations, reading
+from bot.store.connection import damaged, read_migrations, reading
 from bot.store.ledger import Account
 
 SQLITE_VERSION = sqlite3.sqlite_version_info
@@ -32,6 +32,14 @@ def inspect(file: Path) -> Findings:
         known = read_migrations()[-1][0]
         found = ledger.problems(conn) if is_whole and version == known else []
         return Findings(version, known, is_whole, tuple(found))
+
+
+def require_whole(file: Path) -> Findings:
+    """Raises CannotStart for a database that is damaged."""
+    found = inspect(file)
+    if not found.is_whole:
+        raise damaged(file)
+    return found
 
 
 def account_of(file: Path, identity: Identity, limits: Limits, now_ms: int) -> Account:

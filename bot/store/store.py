@@ -318,8 +318,8 @@ class Store:
         if parcel:
             await self.delivered(parcel, now_ms)
 
-    async def postponed(self, parcel: Parcel, next_ms: int) -> None:
-        await self._database.run(lambda conn: outbox.postpone(conn, parcel.id, next_ms))
+    async def postponed(self, parcel: Parcel, now_ms: int, next_ms: int, *, is_tried: bool = True) -> None:
+        await self._database.run(lambda conn: outbox.postpone(conn, parcel.id, now_ms, next_ms, is_tried=is_tried))
 
     async def delete_images(self, job_id: str, index: int | None) -> Job | None:
         """Mark one image, or all, as deleted; what is not yet delivered of them will not be charged."""
@@ -355,8 +355,6 @@ async def open_store(data_dir: Path, *, new_id: Callable[[int], str] = new_job_i
     except BaseException:
         lock.release()
         raise
-    for problem in await store.ledger_problems():
-        log.error("the ledger does not add up: %s", problem)
     return store
 
 
