@@ -674,6 +674,41 @@ async def test_commands_of_chosen_servers_stand_there_alone(api, tmp_path):
         assert api.commands[None] == []
 
 
+async def test_commands_come_to_a_named_server_once_the_bot_is_invited(api, tmp_path):
+    late = api.add_guild("late")
+    api.remove_bot(late)
+    async with DiscordHouse(api, tmp_path / "data", discord_guilds=(api.guild.id, late.id)) as house:
+        assert late.id not in api.commands
+        api.invite_bot(late)
+        await api.until(lambda: api.commands.get(late.id))
+        await house.close()
+        puts = [r for r in api.requests if r.method == "PUT"]
+        await house.open()
+        assert [r for r in api.requests if r.method == "PUT"] == puts
+
+
+async def test_a_token_that_is_revoked_while_it_draws_ends_the_bot_with_one_sentence(api, house):
+    asked = await imagine(api)
+    api.fail("PATCH", r"/channels/\d+/messages/\d+", status=401)
+    await house_until(house, job_id(asked.message), lambda job: job.status == Status.RENDERED)
+    connection = house.running[-1]
+    with pytest.raises(CannotStart, match="LIMNER_DISCORD_TOKEN") as error:
+        async with asyncio.timeout(20):
+            await connection
+    assert error.value.exit_code == 78
+    assert (await house.job(job_id(asked.message))).status == Status.RENDERED
+
+
+async def test_a_message_is_made_once_whoever_makes_it(api, house):
+    message = await a_picture(api, house)
+    job = await house.job(job_id(message))
+    await house.store._database.run(lambda conn: conn.execute("UPDATE jobs SET message_id = NULL"))
+    places = await asyncio.gather(house.adapter.post(job), house.adapter.deliver(job), house.adapter.post(job))
+    made = [m for m in api.channel.messages if m.author == api.bot and m is not message]
+    assert len(made) == 1
+    assert {place.message_id for place in places if place} == {str(made[0].id)}
+
+
 async def test_a_refusal_after_a_promise_to_everyone_is_private_all_the_same(api, tmp_path):
     async with DiscordHouse(api, tmp_path / "data", allowance=0):
         asked = await imagine(api, "a boat", image=Upload(a_png()))

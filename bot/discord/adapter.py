@@ -67,11 +67,13 @@ class DiscordAdapter:
             await self._ping(job)
 
     async def post(self, job: Job, live: Live | None = None) -> Place:
-        """Make the job's message in its thread, or where that is gone in its channel. Repeatable for some minutes.
+        """Make the job's message in its thread, or where that is gone in its channel; one that is there stays.
 
         Raises Undeliverable if it can be nowhere.
         """
-        return await self._post(job, await self._content(job, live))
+        async with self._lock(job.id):  # `show` and `deliver` make one too where there is none yet
+            job = await self._store.job(job.id) or job
+            return job.place if job.place.message_id else await self._post(job, await self._content(job, live))
 
     async def remove(self, job: Job) -> None:
         """Take the pictures of a deleted job, or of some of its images, out of its message."""
@@ -153,6 +155,7 @@ class DiscordAdapter:
                 allowed_mentions=NO_ONE,
             )
         except discord.HTTPException as error:
+            # 401 is of the interaction's token: the bot's own is not sent with it
             if fault(error) in (Fault.NO_TOKEN, Fault.NO_MESSAGE, Fault.REVOKED):
                 raise Waits from error
             raise

@@ -40,6 +40,8 @@ _FATAL = {
 
 class Client(discord.AutoShardedClient):
     desk: Desk
+    on_guild_join: Callable[[discord.Guild], Awaitable[None]]
+    on_guild_available: Callable[[discord.Guild], Awaitable[None]]
     tree: discord.app_commands.CommandTree
 
     def __init__(self) -> None:
@@ -86,13 +88,18 @@ def connect(
 class Connection:
     def __init__(self, settings: Settings, client: Client, store: Store):
         self._settings, self._client, self._store = settings, client, store
+        self._ending: asyncio.Task[None] | None = None
+        client.on_guild_join = client.on_guild_available = self._reached
 
     async def run(self) -> None:
         """Until cancelled. Raises CannotStart where only the operator can mend it; an outage is waited for."""
         try:
             async with self._client:
                 await self._until_reached(self._sign_in)
+                self._end_when_revoked()
                 await self._until_reached(self._client.connect)
+            if self._ending:
+                raise _fatal(4004)
         except discord.PrivilegedIntentsRequired:
             raise _fatal(4014) from None
         except discord.LoginFailure:
@@ -126,23 +133,52 @@ class Connection:
         await client.desk.recover()
 
     async def _register(self) -> None:
-        """The commands, if they are not what was registered last."""
-        client, guild_ids = self._client, self._settings.discord_guilds
-        payload, digest = await commands.definition(client.tree)
-        wanted = f"{client.application_id} {sorted(guild_ids)} {digest}"
-        if await self._store.note(_COMMANDS_NOTE) == wanted:
-            return
-        application_id = client.application_id or 0
-        body: Any = payload
+        """The commands, everywhere or on the servers that the settings name."""
+        payload, digest = await commands.definition(self._client.tree)
+        guild_ids = self._settings.discord_guilds
         # those registered everywhere would stand beside those of a server
-        await client.http.bulk_upsert_global_commands(application_id, [] if guild_ids else body)
+        await self._put_commands(None, [] if guild_ids else payload, digest)
         for guild_id in guild_ids:
-            try:
-                await client.http.bulk_upsert_guild_commands(application_id, guild_id, body)
-            except (discord.Forbidden, discord.NotFound):
-                log.error("LIMNER_DISCORD_GUILDS names %s, a server that the bot is not in: invite it first", guild_id)
-        await self._store.set_note(_COMMANDS_NOTE, wanted)
+            await self._put_commands(guild_id, payload, digest)
+
+    async def _put_commands(self, guild_id: int | None, payload: list[Any], digest: str) -> None:
+        """If they are not what was registered last; where the bot is not yet, they are once it is invited."""
+        http, application_id = self._client.http, self._client.application_id or 0
+        note, wanted = f"{_COMMANDS_NOTE} {guild_id or 'everywhere'}", f"{application_id} {len(payload)} {digest}"
+        if await self._store.note(note) == wanted:
+            return
+        try:
+            if guild_id is None:
+                await http.bulk_upsert_global_commands(application_id, payload)
+            else:
+                await http.bulk_upsert_guild_commands(application_id, guild_id, payload)
+        except (discord.Forbidden, discord.NotFound):
+            log.error("LIMNER_DISCORD_GUILDS names %s, a server that the bot is not in: invite it", guild_id)
+            return
+        await self._store.set_note(note, wanted)
         log.info("%d commands are registered with Discord", len(payload))
+
+    async def _reached(self, guild: discord.Guild) -> None:
+        """On a server that was named before the bot was invited, the commands are registered now."""
+        if guild.id in self._settings.discord_guilds:
+            await self._put_commands(guild.id, *await commands.definition(self._client.tree))
+
+    def _end_when_revoked(self) -> None:
+        """A request with the bot's token that Discord does not accept any more ends the connection.
+
+        The token of an interaction, which ends in time, travels another way and never comes through here.
+        """
+        plain = self._client.http.request
+
+        async def request(*what: Any, **more: Any) -> Any:
+            try:
+                return await plain(*what, **more)
+            except discord.HTTPException as error:
+                if fault(error) == Fault.REVOKED and self._ending is None:
+                    self._ending = asyncio.create_task(self._client.close())
+                raise
+
+        self._client.http.request = request  # type: ignore[method-assign]
 
 
 def _pin(api_url: str) -> None:

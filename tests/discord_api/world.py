@@ -76,6 +76,11 @@ class World(Documents):
         guild.members.pop(self.bot.id, None)
         self.emit("GUILD_DELETE", {"id": str(guild.id)}, guild=guild, needs="guilds")
 
+    def invite_bot(self, guild: Guild) -> None:
+        guild.has_bot = True
+        guild.members[self.bot.id] = []
+        self.emit("GUILD_CREATE", self.guild_json(guild, whole=True), guild=guild, needs="guilds")
+
     def add_channel(self, name: str, *, guild: Guild | None = None, type: int = TEXT, nsfw: bool = False) -> Channel:
         channel = Channel(self.new_id(), type, name, guild or self.guild, nsfw=nsfw, created_at=self.clock())
         self.channels[channel.id] = channel
