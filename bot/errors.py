@@ -3,7 +3,8 @@ LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
 │   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed · NotAllowed · NoPermission
 │   NoAuthority · AboveCap · Blocked · NothingToRetry
-│   NotServed · CannotPost · BadWords · AgeRestricted · SwitchedOff · TooLarge · Unknown · Gone · Expired · Unavailable
+│   NotServed · CannotPost · BadWords · AgeRestricted · SwitchedOff · TooLarge
+│   Unknown · Gone · Forgotten · Expired · Unavailable
 ├─ JobFailed(kind)   one job is lost and released; the engine lives
 ├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
@@ -231,6 +232,12 @@ class Gone(Refused):
     """The file was deleted; its recipe can be run again."""
 
     code = "gone"
+
+
+class Forgotten(Refused):
+    """The words of this job are no longer kept, so nothing can come of it."""
+
+    code = "forgotten"
 
 
 class Expired(Refused):

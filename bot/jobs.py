@@ -110,6 +110,7 @@ class Job:
     model_hash: str | None = None  # of the weights that drew it
     failure: FailureKind | None = None
     images: tuple[Image, ...] = ()
+    forgotten: int = 0  # 1: its words, and its images; 2: everything but its numbers
     if_flagged: IfFlagged = "withhold"
     is_unchecked: bool = False  # it may be drawn by a photographic model that has no classifier
     weight: float = 1.0  # its person's in the queue, when it was accepted

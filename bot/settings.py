@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"  # a name like Europe/Berlin
     admin_cap: int = Field(default=100, ge=0, le=1_000_000)  # units that a server's admin may let one person have
     operators: Annotated[tuple[str, ...], NoDecode] = ()  # who is the operator in chat: discord:1234, slack:U12
+    keep_prompts_days: int = Field(default=30, ge=0, le=36_500)  # what was typed; 0: for ever
+    keep_files_days: int = Field(default=7, ge=0, le=36_500)  # pictures
+    keep_jobs_days: int = Field(default=90, ge=0, le=36_500)  # where, when and how; afterwards numbers alone
+    keep_backups_days: int = Field(default=14, ge=1, le=36_500)
+    report_channel: str = ""  # discord:CHANNEL or slack:CHANNEL
+    strikes: int = Field(default=3, ge=1, le=1000)  # in 30 days, and a person is suspended
+    suspend_days: int = Field(default=7, ge=1, le=3650)
     unchecked_photographs: Literal["", "I answer for what is drawn without a safety check"] = ""
     styles: dict[str, Preset] = Field(default_factory=dict)  # [styles.NAME] in the file
     discord_token: SecretStr | None = None

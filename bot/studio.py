@@ -15,6 +15,7 @@ from bot import buttons, defaults, given, prompt, quota
 from bot.dispatch import Dispatch
 from bot.errors import (
     BadOption,
+    Forgotten,
     Gone,
     NotAllowed,
     NothingToRetry,
@@ -176,6 +177,8 @@ class Studio:
         As `imagine`, but raises Unknown and Gone too; one's own defaults have no say.
         """
         job = await self.job(person, job_id, place)
+        if job.forgotten:
+            raise Forgotten
         rules = self._rules
         pressed = buttons.pressed(
             verb, job, index, text, models=rules.models, default_model=rules.default_model, new_seed=self._new_seed
@@ -243,7 +246,7 @@ class Studio:
     async def job(self, person: Person, job_id: str, place: Place | None = None) -> Job:
         """One's own job, or a public one of the same place. Raises Unknown for any other, there or not."""
         job = await self._store.job(job_id)
-        if job is None or not _may_see(person, place, job):
+        if job is None or job.forgotten > 1 or not _may_see(person, place, job):
             raise Unknown(job_id)
         return job
 

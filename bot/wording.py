@@ -14,6 +14,7 @@ from bot.errors import (
     Blocked,
     CannotPost,
     Expired,
+    Forgotten,
     Gone,
     ImageProblem,
     NoAuthority,
@@ -90,6 +91,8 @@ def drawn(job: Job) -> Draw:
 
 def title(job: Job) -> str:
     """The prompt as messages show it."""
+    if job.forgotten:
+        return "forgotten"
     return clip(drawn(job).prompt) or "a scene of its own"
 
 
@@ -163,6 +166,8 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
         case Unknown():
             what = f"There is no {code(error.name)} here" if error.name else "That is not here"
             return Sentence(what, "It may have been deleted.", (Action("Show my pictures", command="/limner history"),))
+        case Forgotten():
+            return Sentence("Its words are no longer kept", "What was typed is forgotten after a while.")
         case Gone():
             again = Action("Run again from its recipe", verb="again")
             return Sentence("That image is no longer stored", "Its recipe is kept.", (again,))

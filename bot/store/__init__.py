@@ -5,11 +5,12 @@ from bot.store.chat import Callback
 from bot.store.jobs import Wanted
 from bot.store.ledger import Account, Charge, Grant
 from bot.store.outbox import Parcel
+from bot.store.privacy import Forgotten
 from bot.store.rulebook import Rulebook
 from bot.store.rules import Act, Entry, Halt
 from bot.store.store import Pending, Store, open_store
 
 __all__ = [
-    "Account", "Act", "Callback", "Charge", "Entry", "Grant", "Halt", "Limits", "Parcel", "Pending", "Rulebook",
-    "Store", "Wanted", "open_store",
+    "Account", "Act", "Callback", "Charge", "Entry", "Forgotten", "Grant", "Halt", "Limits", "Parcel", "Pending",
+    "Rulebook", "Store", "Wanted", "open_store",
 ]  # fmt: skip

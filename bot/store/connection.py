@@ -27,6 +27,7 @@ _PRAGMAS = """
     PRAGMA cell_size_check = ON;
     PRAGMA busy_timeout = 5000;  -- matters only while an operator's shell holds a lock
     PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA secure_delete = ON;  -- what is deleted is overwritten
     PRAGMA journal_size_limit = 67108864;
 """
 CHECKED_AT_ONCE_BYTES = 64 * 2**20  # in less than a second
@@ -90,9 +91,22 @@ class Database(aiosqlite.Connection):
             taken.append(self._waiting.popleft())
         return _together(self._conn, [transaction for transaction, _ in taken])
 
+    async def maintain(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run what can be in no transaction; nothing else runs meanwhile. Raises Unavailable."""
+        return await asyncio.shield(self._execute(_outside, self._conn, work))  # type: ignore[no-untyped-call]
+
     async def read(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
         """The same for what only reads: it needs no lock, and works on a full disk."""
         return await asyncio.shield(self._execute(_whole, self._conn, "DEFERRED", question))  # type: ignore[no-untyped-call]
+
+
+def _outside(conn: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    try:
+        return work(conn)
+    except sqlite3.Error as error:
+        if reason := _reason(error):
+            raise Unavailable(reason) from error
+        raise
 
 
 def _whole(conn: sqlite3.Connection, kind: str, transaction: Callable[[sqlite3.Connection], Result]) -> Result:

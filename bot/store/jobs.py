@@ -225,6 +225,7 @@ def _job(row: sqlite3.Row, images: tuple[Image, ...]) -> Job:
         model_hash=row["model_hash"],
         failure=row["failure"],
         images=images,
+        forgotten=row["forgotten"],
         if_flagged=row["if_flagged"],
         is_unchecked=bool(row["is_unchecked"]),
         weight=row["weight"],

@@ -159,9 +159,7 @@ class Moderation:
         return await self._database.read(question)
 
     async def sent(self, number: int, now_ms: int) -> None:
-        await self._database.run(
-            lambda conn: conn.execute("UPDATE reports SET sent_ms = ? WHERE number = ?", (now_ms, number))
-        )
+        await self._write("UPDATE reports SET sent_ms = ? WHERE number = ?", (now_ms, number))
 
     async def take_down(self, gone: Sequence[Job], now_ms: int) -> None:
         """The messages of these jobs are to go."""
@@ -172,7 +170,13 @@ class Moderation:
         return await self._database.read(lambda conn: [Takedown(**row) for row in conn.execute(sql)])
 
     async def taken_down(self, number: int) -> None:
-        await self._database.run(lambda conn: conn.execute("DELETE FROM takedowns WHERE number = ?", (number,)))
+        await self._write("DELETE FROM takedowns WHERE number = ?", (number,))
+
+    async def _write(self, sql: str, values: tuple[int, ...]) -> None:
+        def transaction(conn: sqlite3.Connection) -> None:
+            conn.execute(sql, values)
+
+        await self._database.run(transaction)
 
 
 def take_down(conn: sqlite3.Connection, gone: Sequence[Job], now_ms: int) -> None:

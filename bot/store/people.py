@@ -1,5 +1,6 @@
 """Persons and the identities that platforms give them. Runs inside the caller's transaction."""
 
+import hashlib
 import sqlite3
 from collections.abc import Mapping
 
@@ -18,7 +19,22 @@ def find_or_add(conn: sqlite3.Connection, identity: Identity, *, is_operator: bo
     added = conn.execute("INSERT INTO persons (is_operator, created_ms) VALUES (?, ?)", (is_operator, now_ms))
     assert added.lastrowid is not None
     conn.execute("INSERT INTO identities VALUES (?, ?, ?, ?, ?)", (*_key(identity), identity.name, added.lastrowid))
+    _block_again(conn, identity, added.lastrowid)
     return Person(added.lastrowid, is_operator)
+
+
+def salted(salt: bytes, platform: str, workspace_id: str, user_id: str) -> bytes:
+    """What is kept of an identity that was erased while it was blocked."""
+    return hashlib.sha256(salt + "\0".join((platform, workspace_id, user_id)).encode()).digest()
+
+
+def _block_again(conn: sqlite3.Connection, identity: Identity, person_id: int) -> None:
+    """Being erased ends no block."""
+    for row in conn.execute("SELECT * FROM shut_out").fetchall():
+        if salted(row["salt"], *_key(identity)) == row["hash"]:
+            values = (person_id, row["platform"], row["workspace_id"], row["ends_ms"], "blocked before")
+            conn.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?)", values)
+            conn.execute("DELETE FROM shut_out WHERE salt = ?", (row["salt"],))
 
 
 def find(conn: sqlite3.Connection, identity: Identity) -> Person | None:

@@ -15,12 +15,14 @@ from bot.store import chat, jobs, ledger, outbox, people, rules
 from bot.store.backup import back_up_before_migration
 from bot.store.chat import Callback
 from bot.store.connection import Database, DataLock, open_database, prepare_data_dir
+from bot.store.endings import end, settle
 from bot.store.jobs import Wanted
 from bot.store.ledger import Account
 from bot.store.moderation import Moderation
 from bot.store.outbox import Parcel
+from bot.store.privacy import Privacy
 from bot.store.rulebook import Rulebook
-from engine.protocol import Draw, FailureKind
+from engine.protocol import FailureKind
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Pending:
 class Store:
     def __init__(self, database: Database, lock: DataLock, *, new_id: Callable[[int], str] = new_job_id):
         self._database, self._lock, self._new_id = database, lock, new_id
-        self.moderation = Moderation(database)
+        self.moderation, self.privacy = Moderation(database), Privacy(database)
         self.rules = Rulebook(database)
 
     async def close(self) -> None:
@@ -208,7 +210,7 @@ class Store:
 
     async def history(self, person: Person, limit: int) -> list[Job]:
         """The person's last jobs, newest first."""
-        return await self._database.read(lambda conn: jobs.select(conn, "person_id = ?", (person.id,), newest=limit))
+        return await self._database.read(lambda conn: _history(conn, person, limit))
 
     async def thread(self, job_id: str) -> list[Job]:
         """The job's first ancestor and all that came of it, oldest first."""
@@ -233,7 +235,7 @@ class Store:
 
         def transaction(conn: sqlite3.Connection) -> list[Pending]:
             for job in chat.never_answered(conn, now_ms):
-                _end(conn, job.id, Status.CANCELLED, now_ms, detail="the platform never took the answer")
+                end(conn, job.id, Status.CANCELLED, now_ms, detail="the platform never took the answer")
             chat.forget_callbacks(conn, now_ms)
             for job in [*jobs.select(conn, "status = 'running'", ()), *chat.needs_no_answer(conn)]:
                 jobs.move(conn, job.id, Status.QUEUED, now_ms=now_ms, detail="the bot restarted")
@@ -270,12 +272,12 @@ class Store:
 
     async def failed(self, job_id: str, kind: FailureKind, detail: str, now_ms: int) -> bool:
         return await self._database.run(
-            lambda conn: _end(conn, job_id, Status.FAILED, now_ms, failure=kind, detail=detail)
+            lambda conn: end(conn, job_id, Status.FAILED, now_ms, failure=kind, detail=detail)
         )
 
     async def cancelled(self, job_id: str, now_ms: int) -> bool:
         """False if the job is drawn or over: there is nothing left to cancel."""
-        return await self._database.run(lambda conn: _end(conn, job_id, Status.CANCELLED, now_ms))
+        return await self._database.run(lambda conn: end(conn, job_id, Status.CANCELLED, now_ms))
 
     async def engine_died(self, job_ids: Sequence[str], reason: str, now_ms: int) -> list[str]:
         """Queue these jobs again; returns those that it killed a second time, which have failed instead.
@@ -287,7 +289,7 @@ class Store:
             lost = [job_id for job_id in job_ids if jobs.count_death(conn, job_id) > 1]
             for job_id in job_ids:
                 if job_id in lost:
-                    _end(conn, job_id, Status.FAILED, now_ms, failure="internal", detail=reason)
+                    end(conn, job_id, Status.FAILED, now_ms, failure="internal", detail=reason)
                 else:
                     jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms, detail=reason)
             return lost
@@ -340,7 +342,7 @@ class Store:
             if job is None or not jobs.move(conn, job.id, to, now_ms=now_ms, detail=detail):
                 return
             shown = [image.index for image in job.images if image.status == "done"] if to == Status.DELIVERED else []
-            _settle(conn, job, shown, now_ms)
+            settle(conn, job, shown, now_ms)
 
         await self._database.run(transaction)
 
@@ -356,6 +358,10 @@ async def open_store(data_dir: Path, *, new_id: Callable[[int], str] = new_job_i
         lock.release()
         raise
     return store
+
+
+def _history(conn: sqlite3.Connection, person: Person, limit: int) -> list[Job]:
+    return jobs.select(conn, "person_id = ? AND forgotten < 2", (person.id,), newest=limit)
 
 
 def _known(conn: sqlite3.Connection, person: Person, wanted: Sequence[Wanted], key: str, now_ms: int) -> list[Job]:
@@ -381,28 +387,3 @@ def _require_room(
         raise QueueFull(waiting=own, limit=own_waiting, own=True)
     if everyone + count > limits.waiting:
         raise QueueFull(waiting=everyone, limit=limits.waiting, own=False)
-
-
-def _end(
-    conn: sqlite3.Connection,
-    job_id: str,
-    to: Status,
-    now_ms: int,
-    *,
-    failure: FailureKind | None = None,
-    detail: str | None = None,
-) -> bool:
-    """Fail or cancel a job: released, none of its images kept, and its end to be shown."""
-    if not jobs.move(conn, job_id, to, now_ms=now_ms, failure=failure, detail=detail):
-        return False
-    jobs.mark_deleted(conn, job_id, None)
-    job = jobs.read(conn, job_id)
-    assert job is not None
-    _settle(conn, job, [], now_ms)
-    outbox.post(conn, job_id, now_ms)
-    return True
-
-
-def _settle(conn: sqlite3.Connection, job: Job, shown: Sequence[int], now_ms: int) -> None:
-    count = job.request.count if isinstance(job.request, Draw) else 1
-    ledger.settle(conn, job.id, charged_images=shown, units_per_image=job.units // count, at_ms=now_ms)

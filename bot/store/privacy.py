@@ -1,0 +1,260 @@
+"""What is kept of people, and how it is forgotten. Every public method is one whole transaction."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bot.jobs import Job, Person, Status
+from bot.store import jobs, moderation, people
+from bot.store.connection import Database
+from bot.store.endings import end, settle
+from engine.protocol import Draw, Request
+
+AT_ONCE = 200  # jobs that are forgotten in one transaction
+_TO_SCRUB = "scrub the database"
+_WORDS, _ALL = 1, 2  # of jobs.forgotten
+
+_OVER = "status IN ('delivered', 'failed', 'cancelled', 'undeliverable')"
+_CHILDREN = """
+    WITH RECURSIVE line (id) AS (
+        SELECT value FROM json_each(?) UNION SELECT j.id FROM jobs j JOIN line ON j.parent_id = line.id
+    ) SELECT id FROM line
+"""
+_OF_PERSON = (
+    "identities",
+    "defaults",
+    "jobs",
+    "ledger",
+    "blocks",
+    "incidents",
+    "reports",
+    "resets",
+    "audit",
+)  # exported
+_IDLE = f"""
+    SELECT p.id FROM persons p WHERE p.created_ms < :before AND NOT p.is_erased AND NOT p.is_operator
+        AND NOT EXISTS (SELECT 1 FROM jobs WHERE person_id = p.id AND forgotten < {_ALL})
+        AND NOT EXISTS (SELECT 1 FROM blocks WHERE person_id = p.id)
+        AND NOT EXISTS (SELECT 1 FROM allowances WHERE subject = 'person' AND subject_id = CAST(p.id AS TEXT))
+        AND NOT EXISTS (SELECT 1 FROM audit WHERE actor_id = p.id AND at_ms >= :before) LIMIT {AT_ONCE}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What is left to do on disk: folders of these jobs, and pictures that were given."""
+
+    job_ids: tuple[str, ...]
+    given: tuple[Path, ...] = ()
+
+
+class Privacy:
+    def __init__(self, database: Database):
+        self._database = database
+
+    async def everything(self, person: Person) -> dict[str, list[dict[str, Any]]]:
+        """All rows that are of the person, by table."""
+
+        def question(conn: sqlite3.Connection) -> dict[str, list[dict[str, Any]]]:
+            return {
+                table: [dict(row) for row in conn.execute(f"SELECT * FROM {table} WHERE person_id = ?", (person.id,))]
+                for table in _OF_PERSON
+            }
+
+        return await self._database.read(question)
+
+    async def erase(self, person_id: int, now_ms: int) -> Forgotten:
+        """Everything of the person but a random number, and what others made of their words and pictures."""
+        return await self._database.run(lambda conn: _erase(conn, person_id, now_ms))
+
+    async def forget_files(self, before_ms: int) -> Forgotten:
+        """Of jobs that ended before, at most so many at once: their images are no longer stored."""
+
+        def transaction(conn: sqlite3.Connection) -> Forgotten:
+            stored = "id IN (SELECT job_id FROM images WHERE status = 'done')"
+            found = jobs.select(conn, *_older(before_ms, stored))
+            for job in found:
+                jobs.mark_deleted(conn, job.id, None)
+            return Forgotten(tuple(job.id for job in found))
+
+        return await self._database.run(transaction)
+
+    async def forget_words(self, before_ms: int) -> Forgotten:
+        """Of jobs, incidents: what people typed."""
+        return await self._database.run(lambda conn: _forget_older(conn, before_ms, _WORDS))
+
+    async def forget_jobs(self, before_ms: int) -> Forgotten:
+        """Where, when and what: of a job its numbers stay, for the ledger's sake."""
+        return await self._database.run(lambda conn: _forget_older(conn, before_ms, _ALL))
+
+    async def idle(self, before_ms: int) -> list[int]:
+        """People of whom nothing but an identity is kept any more."""
+        return await self._database.read(lambda conn: [row["id"] for row in conn.execute(_IDLE, {"before": before_ms})])
+
+    async def without_images(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of which no file should be on disk: over, and with no stored image; or not known at all."""
+        sql = f"""
+            SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = value AND NOT ({_OVER}))
+                AND NOT EXISTS (SELECT 1 FROM images WHERE job_id = value AND status = 'done')
+        """
+        return await self._database.read(lambda conn: [row["value"] for row in conn.execute(sql, (_json(job_ids),))])
+
+    async def is_used(self, given: Path) -> bool:
+        """Whether a job that is kept was drawn over this picture."""
+        return await self._database.read(lambda conn: _is_used(conn, given))
+
+    async def scrub(self) -> bool:
+        """Leave no old page in the database or its log; False where somebody reads it just now. Writers wait."""
+        return await self._database.maintain(_scrub)
+
+    async def is_to_scrub(self) -> bool:
+        return await self._database.read(
+            lambda conn: conn.execute("SELECT 1 FROM notes WHERE name = ?", (_TO_SCRUB,)).fetchone() is not None
+        )
+
+
+def _erase(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
+    own = jobs.select(conn, "person_id = ?", (person_id,))
+    for job in own:
+        _require_over(conn, job, now_ms)
+    made = _made_of(conn, own)
+    moderation.take_down(conn, [job for job in [*own, *made] if not job.is_private], now_ms)
+    _shut_out(conn, person_id, now_ms)
+    ghost = -secrets.randbelow(2**62) - 1
+    conn.execute("INSERT INTO persons (id, created_ms, is_erased) VALUES (?, 0, 1)", (ghost,))
+    forgotten = _forget(conn, own, _ALL)
+    also = _forget(conn, made, _WORDS)
+    for sql in _TO_GHOST:
+        conn.execute(sql, {"ghost": ghost, "person": person_id, "now_ms": now_ms})
+    conn.execute("INSERT OR REPLACE INTO notes VALUES (?, '')", (_TO_SCRUB,))
+    return Forgotten(forgotten.job_ids + also.job_ids, forgotten.given + also.given)
+
+
+_TO_GHOST = (
+    """UPDATE ledger SET person_id = :ghost, reason = NULL,
+       workspace_id = iif(workspace_id LIKE 'dm:%', '', workspace_id) WHERE person_id = :person""",
+    "UPDATE jobs SET person_id = :ghost WHERE person_id = :person",
+    "UPDATE intakes SET person_id = :ghost, key = hex(randomblob(16)) WHERE person_id = :person",
+    """UPDATE audit SET person_id = :ghost, key = 'erased ' || number, subject = '', reason = ''
+       WHERE person_id = :person""",
+    "UPDATE audit SET actor_id = :ghost, key = 'erased ' || number WHERE actor_id = :person",
+    "DELETE FROM incidents WHERE person_id = :person",
+    "DELETE FROM reports WHERE person_id = :person",
+    "DELETE FROM blocks WHERE person_id = :person",
+    "DELETE FROM resets WHERE person_id = :person",
+    "DELETE FROM defaults WHERE person_id = :person",
+    "DELETE FROM allowances WHERE subject = 'person' AND subject_id = CAST(:person AS TEXT)",
+    "DELETE FROM identities WHERE person_id = :person",
+    "DELETE FROM persons WHERE id = :person",
+    "DELETE FROM shut_out WHERE ends_ms < :now_ms",
+)
+
+
+def _require_over(conn: sqlite3.Connection, job: Job, now_ms: int) -> None:
+    """What still waits is cancelled, and what is drawn will not be delivered: all of it is released."""
+    if end(conn, job.id, Status.CANCELLED, now_ms) or not jobs.move(conn, job.id, Status.UNDELIVERABLE, now_ms=now_ms):
+        return
+    settle(conn, job, [], now_ms)
+
+
+def _made_of(conn: sqlite3.Connection, own: Sequence[Job]) -> list[Job]:
+    """What others made of these jobs and still carries their words or pictures."""
+    ids = {job.id for job in own}
+    line = [row["id"] for row in conn.execute(_CHILDREN, (_json(ids),)) if row["id"] not in ids]
+    said = {_draw(job.request).prompt for job in own} - {""}
+    children = [job for job_id in line if (job := jobs.read(conn, job_id))]
+    return [job for job in children if _carries(job.request, said, ids)]
+
+
+def _carries(request: Request, said: Iterable[str], ids: set[str]) -> bool:
+    source = request.source if not isinstance(request, Draw) else request.init_image or ""
+    return Path(source).parent.name in ids or any(each in _draw(request).prompt for each in said)
+
+
+def _forget_older(conn: sqlite3.Connection, before_ms: int, what: int) -> Forgotten:
+    if what == _WORDS:
+        conn.execute("UPDATE incidents SET prompt = NULL WHERE at_ms < ? AND prompt IS NOT NULL", (before_ms,))
+    else:
+        conn.execute("DELETE FROM incidents WHERE at_ms < ?", (before_ms,))
+    return _forget(conn, jobs.select(conn, *_older(before_ms, f"forgotten < {what}")), what)
+
+
+def _older(before_ms: int, condition: str) -> tuple[str, tuple[int, ...]]:
+    """The first jobs of this condition that are over and older: some at once, so that nobody waits long."""
+    some = f"SELECT number FROM jobs WHERE created_ms < ? AND {_OVER} AND {condition} LIMIT {AT_ONCE}"
+    return f"number IN ({some})", (before_ms,)
+
+
+def _forget(conn: sqlite3.Connection, gone: Sequence[Job], what: int) -> Forgotten:
+    """The words of these jobs, or all of them but their numbers. Their files are the caller's to remove."""
+    given = {Path(path) for job in gone if (path := _draw(job.request).init_image)}
+    for job in gone:
+        conn.execute(
+            "UPDATE jobs SET request = ?, forgotten = max(forgotten, ?) WHERE id = ?",
+            (msgspec.json.encode(_wordless(job.request)).decode(), what, job.id),
+        )
+        jobs.mark_deleted(conn, job.id, None)
+        if what == _ALL:
+            for sql in _STRIP:
+                conn.execute(sql, {"job": job.id})
+    return Forgotten(
+        tuple(job.id for job in gone),
+        tuple(path for path in given if path.parent.name == "given" and not _is_used(conn, path)),
+    )
+
+
+_STRIP = (
+    """UPDATE jobs SET channel_id = '', thread_id = NULL, message_id = NULL, engine = NULL, model_hash = NULL,
+       workspace_id = iif(workspace_id LIKE 'dm:%', '', workspace_id) WHERE id = :job""",
+    "UPDATE intakes SET key = hex(randomblob(16)) WHERE id = (SELECT intake_id FROM jobs WHERE id = :job)",
+    "DELETE FROM images WHERE job_id = :job",
+    "DELETE FROM events WHERE job_id = :job",
+    "DELETE FROM outbox WHERE job_id = :job",
+    "DELETE FROM callbacks WHERE job_id = :job",
+    "DELETE FROM uploads WHERE job_id = :job",
+    "DELETE FROM reports WHERE job_id = :job",
+)
+
+
+def _wordless(request: Request) -> Request:
+    if isinstance(request, Draw):
+        return msgspec.structs.replace(request, prompt="", negative_prompt=None, init_image=None, strength=None, seed=0)
+    of = _wordless(request.of)
+    assert isinstance(of, Draw)
+    return msgspec.structs.replace(request, source="", of=of)
+
+
+def _is_used(conn: sqlite3.Connection, given: Path) -> bool:
+    sql = "SELECT 1 FROM jobs WHERE forgotten = 0 AND instr(request, ?)"
+    return conn.execute(sql, (f"/given/{given.name}",)).fetchone() is not None
+
+
+def _draw(request: Request) -> Draw:
+    return request if isinstance(request, Draw) else request.of
+
+
+def _shut_out(conn: sqlite3.Connection, person_id: int, now_ms: int) -> None:
+    blocks = "SELECT * FROM blocks WHERE person_id = ? AND (ends_ms IS NULL OR ends_ms > ?)"
+    for identity in conn.execute("SELECT * FROM identities WHERE person_id = ?", (person_id,)).fetchall():
+        for row in conn.execute(blocks, (person_id, now_ms)).fetchall():
+            salt = secrets.token_bytes(16)
+            hashed = people.salted(salt, identity["platform"], identity["workspace_id"], identity["user_id"])
+            values = (salt, hashed, row["platform"], row["workspace_id"], row["ends_ms"])
+            conn.execute("INSERT INTO shut_out VALUES (?, ?, ?, ?, ?)", values)
+
+
+def _scrub(conn: sqlite3.Connection) -> bool:
+    conn.execute("VACUUM")
+    busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if not busy:
+        conn.execute("DELETE FROM notes WHERE name = ?", (_TO_SCRUB,))
+    return not busy
+
+
+def _json(values: Iterable[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()

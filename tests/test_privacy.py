@@ -1,0 +1,215 @@
+"""What is kept of people: shown, given out, erased without a trace, forgotten in time."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bot.errors import Blocked, Unknown
+from bot.errors import Forgotten as WordsForgotten
+from bot.jobs import Identity, Place
+from bot.privacy import DAY_MS, Privacy, Retention
+from bot.store import Act, Halt
+from tests.house import NO_LIMITS, PAGE
+
+ID, NAME, WORDS = "81723645190283746", "Canaria Quillfeather", "zanzibar wombat"
+GUILD = Place("discord", "guild 1", "general", message_id="555000111")
+DIRECT = Place("discord", "dm:99887766554433", "99887766554433")
+
+
+@pytest.fixture
+def privacy(house, store, clock):
+    return Privacy(store, house.studio, data=house.spool.parent, retention=Retention(), now_ms=clock)
+
+
+@pytest.fixture
+async def canary(house):
+    return await house.studio.person(Identity("discord", "", ID, NAME))
+
+
+@pytest.fixture
+def draw_for(house):
+    keys = iter(range(1000))
+
+    async def draw_for(person, text, place=PAGE, **more):
+        """A small picture, delivered on the page."""
+        key = f"discord:{ID if person.id != 1 else 0}:{next(keys)}"  # ada is the first
+        [job] = await house.studio.imagine(person, place, f"{text} --quality draft", key=key, **more)
+        return await house.end_of(job.id)
+
+    return draw_for
+
+
+def traces(folder: Path, *words: str) -> list[str]:
+    """Files of the data directory in which any of the words stands, as text or as SQLite and PNG keep it."""
+    found = []
+    for file in folder.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            found += [f"{file.name}: {word}" for word in words if word.encode() in content or word in file.name]
+    return found
+
+
+async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, canary, privacy, draw_for):
+    data = house.spool.parent
+    given = house.spool / "given" / "77.png"
+    given.parent.mkdir(exist_ok=True)
+    given.write_bytes(b"a picture of Canaria Quillfeather")
+    first = await draw_for(canary, f"a {WORDS}")
+    await draw_for(canary, f"{WORDS} --no {NAME}", options={"image": str(given), "strength": 0.5})
+    [child] = await house.studio.press(ada, first.place, "remix", first.id, 0, key="child", text="at night")
+    await house.end_of(child.id)
+    own = await draw_for(ada, "a boat of her own")
+    await house.studio.imagine(
+        canary, DIRECT, f"{WORDS} again --quality draft", key=f"discord:{ID}:dm", is_acknowledged=False
+    )
+    await store.moderation.set_rule(("", ""), "wombats", f"{WORDS} forbidden")
+    with pytest.raises(Exception, match="wombats"):
+        await draw_for(canary, f"{WORDS} forbidden")
+    await store.moderation.report(canary, own, 0, clock())
+    act = Act(f"discord:{ID}:grant", clock(), ada.id, "operator", ("", ""), "quota grant", f"for {NAME}")
+    await store.rules.grant(act, canary, 5, clock() + DAY_MS, NO_LIMITS)
+    await store.set_defaults(canary, {"no": NAME}, is_reset=False)
+    total = sum(entry["units"] for entry in (await store.privacy.everything(canary))["ledger"])
+    assert traces(data, ID, NAME, WORDS)
+
+    await privacy.erase(canary)
+
+    await store.moderation.set_rule(("", ""), "wombats", None)  # the operator's own word, not the person's
+    await store.privacy.scrub()
+    assert traces(data, ID, NAME, WORDS, "99887766554433") == []
+    assert not given.exists()
+    assert not (house.spool / first.id).exists()
+    assert not (house.spool / child.id).exists()  # what another made of their words
+    assert (house.spool / own.id / "0.png").exists()
+    assert await store.ledger_problems() == []
+    assert total > 0
+    with pytest.raises(Unknown):
+        await house.studio.job(ada, first.id, PAGE)
+    with pytest.raises(WordsForgotten):
+        await house.studio.press(ada, PAGE, "reroll", child.id, 0, key="again")
+    again = await house.studio.person(Identity("discord", "", ID, NAME))
+    assert again.id != canary.id
+    assert await house.studio.history(again) == []
+
+
+async def test_the_ledger_keeps_every_unit_under_a_random_number(store, canary, privacy, draw_for):
+    await draw_for(canary, "a boat")
+    before = await entries(store)
+    await privacy.erase(canary)
+    after = await entries(store)
+    assert [entry[1:] for entry in before] == [entry[1:] for entry in after]
+    assert {entry[0] for entry in after}.isdisjoint({canary.id})
+    assert all(number < 0 for number, *_ in after)
+
+
+async def entries(store):
+    sql = "SELECT person_id, job_id, kind, units, at_ms, counts_ms FROM ledger ORDER BY id"
+    return await store._database.read(lambda conn: [tuple(row) for row in conn.execute(sql)])
+
+
+async def test_nobody_changes_the_ledger_or_the_audit_but_an_erasure(store, ada, canary, draw_for):
+    await draw_for(canary, "a boat")
+    for sql in ("UPDATE ledger SET units = 1", f"UPDATE ledger SET person_id = {ada.id}", "DELETE FROM ledger"):
+        with pytest.raises(Exception, match="append-only"):
+            await store._database.run(lambda conn, sql=sql: conn.execute(sql))
+
+
+async def test_being_erased_ends_no_block(house, store, clock, ada, canary, privacy, draw_for):
+    act = Act("block", clock(), ada.id, "operator", ("", ""), "block", "spam")
+    await store.rules.block(act, canary.id, Halt(clock() + 3 * DAY_MS, "spam"))
+    await privacy.erase(canary)
+    again = await house.studio.person(Identity("discord", "", ID, NAME))
+    with pytest.raises(Blocked):
+        await draw_for(again, "a boat")
+    assert traces(house.spool.parent, ID) != []  # they are here again, by their own doing
+    await privacy.erase(again)
+    clock.pass_seconds(4 * 86_400)
+    assert await draw_for(await house.studio.person(Identity("discord", "", ID, NAME)), "a boat")
+
+
+async def test_an_export_holds_what_is_kept_and_the_pictures(house, canary, privacy, draw_for):
+    job = await draw_for(canary, f"a {WORDS}")
+    export = await privacy.export(canary)
+    with export.file, zipfile.ZipFile(export.file) as archive:
+        rows = json.loads(archive.read("limner.json"))
+        assert sorted(archive.namelist()) == [f"{job.id}-0.png", "limner.json"]
+        assert archive.read(f"{job.id}-0.png") == Path(job.images[0].path).read_bytes()
+    assert rows["identities"][0]["user_id"] == ID
+    assert WORDS in rows["jobs"][0]["request"]
+    assert {entry["kind"] for entry in rows["ledger"]} >= {"reserve", "charge"}
+    assert export.left_out == 0
+
+
+async def test_an_export_for_chat_stays_under_its_limit(canary, privacy, draw_for):
+    for _ in range(3):
+        await draw_for(canary, "a boat")
+    whole = await privacy.export(canary, limit_bytes=10**8)
+    size = whole.file.seek(0, os.SEEK_END)
+    part = await privacy.export(canary, limit_bytes=1)
+    with part.file, zipfile.ZipFile(part.file) as archive:
+        assert archive.namelist() == ["limner.json"]
+    assert (whole.left_out, part.left_out) == (0, 3)
+    assert size > 0
+    whole.file.close()
+
+
+async def test_what_is_old_is_forgotten_in_its_time(house, store, clock, canary, privacy, draw_for, caplog):
+    caplog.set_level("INFO")
+    job = await draw_for(canary, f"a {WORDS}")
+    assert not any((await privacy.purge()).values())
+    clock.pass_seconds(8 * 86_400)
+    assert (await privacy.purge())["files"] == 1
+    assert not (house.spool / job.id).exists()
+    assert (await store.job(job.id)).request.prompt == f"a {WORDS}"
+    assert "forgotten: 1 files" in caplog.text
+    clock.pass_seconds(23 * 86_400)
+    assert (await privacy.purge())["prompts"] == 1
+    assert traces(house.spool.parent, WORDS) == []
+    kept = await house.studio.job(canary, job.id)
+    assert (kept.forgotten, kept.request.prompt, kept.status) == (1, "", "delivered")
+    with pytest.raises(WordsForgotten):
+        await house.studio.press(canary, PAGE, "reroll", job.id, 0, key="again")
+    clock.pass_seconds(60 * 86_400)
+    done = await privacy.purge()
+    assert (done["jobs"], done["people"]) == (1, 1)
+    assert traces(house.spool.parent, ID, NAME) == []
+    assert await store.ledger_problems() == []
+    with pytest.raises(Unknown):
+        await house.studio.job(canary, job.id)
+
+
+async def test_a_limit_of_none_keeps_for_ever(house, store, clock, canary, draw_for):
+    privacy = Privacy(store, house.studio, data=house.spool.parent, retention=Retention(0, 0, 0), now_ms=clock)
+    job = await draw_for(canary, "a boat")
+    clock.pass_seconds(4000 * 86_400)
+    await privacy.purge()
+    assert (house.spool / job.id / "0.png").exists()
+    assert (await store.job(job.id)).request.prompt == "a boat"
+
+
+async def test_what_a_crash_left_and_old_backups_go(house, clock, canary, privacy, draw_for):
+    job = await draw_for(canary, "a boat")
+    left = house.spool / "zz99"
+    left.mkdir()
+    (left / "0.png").write_bytes(b"x")
+    backup = house.spool.parent / "backups" / "limner-old.db"
+    backup.parent.mkdir(exist_ok=True)
+    backup.write_bytes(b"x")
+    os.utime(backup, (clock() / 1000 - 20 * 86_400,) * 2)
+    fresh = backup.with_name("limner-new.db")
+    fresh.write_bytes(b"x")
+    os.utime(fresh, (clock() / 1000,) * 2)
+    done = await privacy.purge()
+    assert (done["left files"], done["backups"]) == (1, 1)
+    assert not left.exists()
+    assert fresh.exists()
+    assert (house.spool / job.id / "0.png").exists()
+
+
+async def test_what_is_kept_is_told_in_numbers(canary, privacy, draw_for):
+    await draw_for(canary, "a boat")
+    kept = await privacy.show(canary)
+    assert (kept.jobs, kept.images, kept.rows["identities"]) == (1, 1, 1)
