@@ -150,7 +150,7 @@ _TO_GHOST = (
     "DELETE FROM defaults WHERE person_id = :person",
     "DELETE FROM allowances WHERE subject = 'person' AND subject_id = CAST(:person AS TEXT)",
     "DELETE FROM identities WHERE person_id = :person",
-    "DELETE FROM persons WHERE id = :person",
+    "UPDATE persons SET is_operator = 0, created_ms = 0, is_erased = 1 WHERE id = :person",  # a number is given once
     "DELETE FROM shut_out WHERE ends_ms < :now_ms",
 )
 
