@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.errors import CannotStart, Refused
+from bot.errors import CannotStart, InUse, Refused
 from bot.settings import Settings, read_settings
 from engine import VERSION
 from engine.protocol import MAX_SEED, Draw
@@ -257,6 +257,26 @@ def slack_manifest(
 
     with _told() as settings:
         print(manifest(settings, url), end="")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+def admin(
+    words: Annotated[list[str] | None, typer.Argument(help="An order, as after /limner-admin in chat.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Give an order as the operator, whether Limner runs or not: `limner admin help` lists them."""
+    from bot.console import print_answer
+    from bot.orders import as_text
+    from bot.remote import ask
+    from bot.serve import give_order
+
+    order = as_text(words[0], tuple(words[1:])) if words else "help"
+    with _told(as_json) as settings:
+        try:
+            answer = asyncio.run(give_order(settings, order))
+        except InUse:
+            answer = ask(settings, order)
+        print_answer(answer.text, answer.files, as_json=as_json)
 
 
 @app.command()

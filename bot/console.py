@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -38,6 +39,16 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def print_check(name: str, state: str, found: str, fix: str) -> None:
     advice = f"\n{'':19}[dim]{escape(fix)}[/]" if fix else ""
     Console(soft_wrap=True).print(f"{_STATES[state]}  {escape(name):<12} {escape(found)}{advice}", highlight=False)
+
+
+def print_answer(text: str, files: Sequence[tuple[str, bytes]], *, as_json: bool) -> None:
+    """The text, and each file written here under its name."""
+    for name, data in files:
+        Path(name).write_bytes(data)
+    if as_json:
+        print_json({"answer": text, "files": [name for name, _ in files]})
+    else:
+        print(text, *(f"Written to {name}" for name, _ in files), sep="\n")
 
 
 class Watch:

@@ -101,9 +101,9 @@ class Unconfirmed(Refused):
 
     code = "unconfirmed"
 
-    def __init__(self, *, jobs: int, units: int):
+    def __init__(self, *, jobs: int, units: int, allowance: int | None = None):
         super().__init__(f"{jobs} jobs, {units} units")
-        self.jobs, self.units = jobs, units
+        self.jobs, self.units, self.allowance = jobs, units, allowance
 
 
 class NotAllowed(Refused):
@@ -269,3 +269,7 @@ class CannotStart(LimnerError):
     def __init__(self, sentence: str, *, exit_code: int = 78):
         super().__init__(sentence)
         self.exit_code = exit_code
+
+
+class InUse(CannotStart):
+    """Another process has the data directory."""

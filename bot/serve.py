@@ -8,19 +8,23 @@ import shutil
 import signal
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot import wording
 from bot.adapter import Adapter, Connection, Page
+from bot.admin import Actor, Admin, Answer
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.errors import CannotStart, Refused
 from bot.feed import Feed
 from bot.jobs import Job, Status
+from bot.orders import Authority
+from bot.phrases import relative
 from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
-from bot.store import Store, backup, inspection, open_store
+from bot.store import PAGE_NOTE, Store, backup, inspection, open_store
 from bot.studio import Rules, Studio
 from bot.web import server
 from engine import VERSION, weights
@@ -31,7 +35,7 @@ from engine.protocol import MAX_SEED
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 25.0  # for what is being drawn when Limner is stopped
-BACKUP_SECONDS, SOON_SECONDS = 3600.0, 60.0
+BACKUP_SECONDS, SOON_SECONDS, LEDGER_SECONDS = 3600.0, 60.0, 3600.0
 FIRST_PROMPT = "A person standing on road wearing jacket with Mountain in background and its raining"
 
 
@@ -46,44 +50,25 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as ends:
         store = await open_store(settings.data)
         ends.push_async_callback(store.close)
-        spool = settings.data.resolve() / "spool"
-        feed, engine = Feed(), LocalEngine(settings.engine, models_dir=settings.models_path)
-        adapters: dict[str, Adapter] = {"web": Page()}
-        delivery = Delivery(store, feed, adapters, now_ms=_now_ms)
-        dispatch = Dispatch(
-            store,
-            engine,
-            feed,
-            spool=spool,
-            now_ms=_now_ms,
-            wake_delivery=delivery.wake,
-            warm_model=settings.model,
-        )
-        styles = {name: Style(preset.before, preset.after, preset.negative) for name, preset in settings.styles.items()}
-        rules = Rules(
-            models=catalogue,
-            default_model=settings.model,
-            limits=settings.limits,
-            spool=spool,
-            styles=styles,
-            operators_only=_unchecked(catalogue, settings.models_path),
-            draws_unchecked=bool(settings.unchecked_photographs),
-        )
-        studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
+        parts = _put_together(settings, store, catalogue)
+        studio, feed, engine = parts.studio, parts.feed, parts.engine
+        dispatch, delivery = parts.dispatch, parts.delivery
         site = server.Site(
             studio,
             feed,
+            parts.admin,
             models=catalogue,
             default_model=settings.model,
             engine_ready=lambda: engine.ready,
             now_ms=_now_ms,
         )
-        connections = _connections(settings, studio, store, adapters, catalogue, spool)
-        progress = Progress(store, feed, adapters, clock=time.monotonic)
+        connections = _connections(settings, parts, store, catalogue)
+        progress = Progress(store, feed, parts.adapters, clock=time.monotonic)
         page, port = await server.serve(site.app(settings.web_host), host=settings.web_host, port=settings.web_port)
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(engine.close)
         host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
+        await store.set_note(PAGE_NOTE, f"http://{host}:{port}")
         _say_where(f"http://{host}:{port}", catalogue, settings)
         refused: list[CannotStart] = []
         async with asyncio.TaskGroup() as loops:
@@ -92,6 +77,7 @@ async def serve(settings: Settings) -> None:
                 loops.create_task(delivery.run()),
                 loops.create_task(progress.run()),
                 loops.create_task(_look_after(settings.data / "limner.db", settings.backups, refused, stop)),
+                loops.create_task(_check_ledger_hourly(settings.data / "limner.db")),
                 *(loops.create_task(_connected(connection, refused, stop)) for connection in connections),
                 loops.create_task(_draw_first_picture(studio, feed)),
             ]
@@ -104,15 +90,75 @@ async def serve(settings: Settings) -> None:
             raise refused[0]
 
 
-def _connections(
-    settings: Settings, studio: Studio, store: Store, adapters: dict[str, Adapter], models: Catalogue, spool: Path
-) -> list[Connection]:
+@dataclass(frozen=True)
+class Parts:
+    feed: Feed
+    engine: LocalEngine
+    adapters: dict[str, Adapter]
+    delivery: Delivery
+    dispatch: Dispatch
+    studio: Studio
+    admin: Admin
+
+
+def _put_together(settings: Settings, store: Store, catalogue: Catalogue) -> Parts:
+    """What is behind every platform; nothing runs yet."""
+    spool = settings.data.resolve() / "spool"
+    feed, engine = Feed(), LocalEngine(settings.engine, models_dir=settings.models_path)
+    adapters: dict[str, Adapter] = {"web": Page()}
+    delivery = Delivery(store, feed, adapters, now_ms=_now_ms)
+    dispatch = Dispatch(
+        store, engine, feed, spool=spool, now_ms=_now_ms, wake_delivery=delivery.wake, warm_model=settings.model
+    )
+    styles = {name: Style(preset.before, preset.after, preset.negative) for name, preset in settings.styles.items()}
+    limits = settings.limits
+    rules = Rules(
+        models=catalogue,
+        default_model=settings.model,
+        limits=limits,
+        spool=spool,
+        styles=styles,
+        operators_only=_unchecked(catalogue, settings.models_path),
+        draws_unchecked=bool(settings.unchecked_photographs),
+    )
+    studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
+    admin = Admin(
+        store, studio, limits, models=catalogue, now_ms=_now_ms, operators=frozenset(settings.operators),
+        doctor=lambda: _doctor(settings),
+    )  # fmt: skip
+    return Parts(feed, engine, adapters, delivery, dispatch, studio, admin)
+
+
+async def give_order(settings: Settings, text: str) -> Answer:
+    """An order of the operator's while Limner does not run. Raises InUse where it does, and Refused."""
+    store = await open_store(settings.data)
+    try:
+        catalogue = models_here(read_catalogue(), settings.models_path)
+        parts = _put_together(settings, store, catalogue)
+        actor = Actor(await parts.studio.person(server.OPERATOR), Authority.OPERATOR, server.HERE)
+        key = f"command:{secrets.token_hex(12)}"
+        return await parts.admin.administer(actor, text, key=key, when=relative(_now_ms()))
+    finally:
+        await store.close()
+
+
+def _doctor(settings: Settings) -> str:
+    from bot.doctor import examine
+
+    checks = (f"{check.state:<4} {check.name}: {check.found}. {check.fix}".rstrip(" .") for check in examine(settings))
+    return "\n".join(checks)
+
+
+def _connections(settings: Settings, parts: Parts, store: Store, models: Catalogue) -> list[Connection]:
     """Those of the platforms whose tokens are set; each adds its adapter. What is not used is not loaded."""
     connections: list[Connection] = []
+    studio, adapters, spool = parts.studio, parts.adapters, settings.data.resolve() / "spool"
     if settings.discord_token:
         from bot.discord.connection import connect
 
-        connection, adapters["discord"] = connect(settings, studio, store, models=models, spool=spool, now_ms=_now_ms)
+        connection, adapters["discord"] = connect(
+            settings, studio, store, parts.admin, models=models, spool=spool, now_ms=_now_ms
+        )
         connections.append(connection)
     if settings.slack_bot_token:
         from bot.slack import connection as slack
@@ -153,6 +199,17 @@ async def _look_after(file: Path, keep: int, refused: list[CannotStart], stop: a
             await asyncio.to_thread(backup.back_up, file, folder, keep=keep)
         except CannotStart as error:
             log.error("no backup was made: %s", error)
+
+
+async def _check_ledger_hourly(file: Path) -> None:
+    """The ledger against the jobs, beside those who use them; the start has looked already."""
+    while True:
+        await asyncio.sleep(LEDGER_SECONDS)
+        try:
+            for problem in await asyncio.to_thread(inspection.ledger_problems, file):
+                log.error("the ledger does not add up: %s", problem)
+        except CannotStart as error:
+            log.error("the ledger could not be checked: %s", error)
 
 
 def _stop_on_signals() -> asyncio.Event:

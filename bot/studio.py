@@ -108,13 +108,15 @@ class Studio:
         Where this call's return is not yet the platform's answer, `is_acknowledged` is False and
         the jobs wait for `acknowledged`; with `callback` the platform can be asked about it after a restart.
         Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable, what `Here.admit` does, and
-        Unconfirmed where the price of several jobs was not yet agreed to.
+        Unconfirmed where the price of several jobs, or of much of an allowance, was not yet agreed to.
         """
         here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
         own = await self._store.defaults(person) | _shape(options.get("image"))
         parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=own, here=here)
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        wanted = await _fitting(wanted, here, is_confirmed=is_confirmed)
+        wanted = await here.admit(wanted)
+        if not is_confirmed:
+            await self._require_agreement(person, place, wanted)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     def parsed(
@@ -188,7 +190,9 @@ class Studio:
         lineage = Lineage(job.id, index, verb)
         wanted = [Wanted(each, self._price(each), lineage, pressed.is_private) for each in pressed.requests]
         here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
-        wanted = await _fitting(wanted, here, is_confirmed=is_confirmed)
+        wanted = await here.admit(wanted)
+        if not is_confirmed:
+            await self._require_agreement(person, place, wanted)
         return await self._submit(person, place, wanted, key, is_acknowledged, callback)
 
     async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:
@@ -298,6 +302,15 @@ class Studio:
         own = tuple((job, self._feed.live(job.id)) for job in unfinished if job.person_id == person.id)
         return QueueView(own, len(unfinished) - len(own), self._dispatch.backlog_seconds())
 
+    async def _require_agreement(self, person: Person, place: Place, wanted: Sequence[Wanted]) -> None:
+        """Several jobs, or over a quarter of the allowance, is Unconfirmed; what does not fit is refused anyway."""
+        price = sum(each.units for each in wanted)
+        if len(wanted) > 1:
+            raise Unconfirmed(jobs=len(wanted), units=price)
+        view = None if person.is_operator else await self.quota(person, place)
+        if view and price * 4 > view.allowance and price <= view.allowance - view.used:
+            raise Unconfirmed(jobs=1, units=price, allowance=view.allowance)
+
     async def _submit(
         self,
         person: Person,
@@ -363,13 +376,6 @@ def _may_see(person: Person, place: Place | None, job: Job) -> bool:
 
 def _is_same_workspace(place: Place | None, job: Job) -> bool:
     return place is not None and place.workspace == job.place.workspace
-
-
-async def _fitting(wanted: Sequence[Wanted], here: Here, *, is_confirmed: bool) -> list[Wanted]:
-    admitted = await here.admit(wanted)
-    if len(wanted) > 1 and not is_confirmed:
-        raise Unconfirmed(jobs=len(wanted), units=sum(each.units for each in wanted))
-    return admitted
 
 
 def _require_source(request: Request) -> None:

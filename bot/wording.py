@@ -124,7 +124,13 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
             return _queue_full(error)
         case Unconfirmed():
             heading = f"That is {counted(error.jobs, 'job')} for {units(error.units)}"
-            return Sentence(heading, "Nothing is drawn or charged yet.", (Action("Draw them", verb="confirm"),))
+            if error.allowance is not None:
+                heading = f"That costs {error.units} of your {units(error.allowance)}"
+            return Sentence(
+                heading,
+                "Nothing is drawn or charged yet.",
+                (Action("Draw them" if error.jobs > 1 else "Draw it", verb="confirm"),),
+            )
         case NotAllowed():
             return Sentence(f"Only its owner or a moderator can {error.action} this")
         case AgeRestricted():

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from bot.adapter import Page
+from bot.admin import Admin
 from bot.delivery import Delivery
 from bot.discord.connection import connect
 from bot.dispatch import Dispatch
@@ -58,8 +59,9 @@ class DiscordHouse:
         self.studio = Studio(
             rules, self.store, self.dispatch, self.feed, now_ms=self.now_ms, new_seed=lambda: next(seeds)
         )
+        self.admin = Admin(self.store, self.studio, limits, models=read_catalogue(), now_ms=self.now_ms)
         self.connection, adapters["discord"] = connect(
-            self.settings, self.studio, self.store, models=read_catalogue(), spool=spool, now_ms=self.now_ms
+            self.settings, self.studio, self.store, self.admin, models=read_catalogue(), spool=spool, now_ms=self.now_ms
         )
         self.adapter = adapters["discord"]
         self.progress = Progress(self.store, self.feed, adapters, clock=time.monotonic)

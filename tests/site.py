@@ -24,6 +24,7 @@ class OpenSite:
         site = Site(
             self.house.studio,
             self.house.feed,
+            self.house.admin,
             models=read_catalogue(),
             default_model="builtin",
             engine_ready=lambda: self.house.engine.ready,

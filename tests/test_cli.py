@@ -205,3 +205,20 @@ def test_a_gpu_without_a_photographic_model_is_worth_a_hint():
 
 def test_the_version_is_printed(limner):
     assert limner("--version").stdout.startswith("limner 0.")
+
+
+def test_orders_are_given_while_limner_runs_and_while_it_does_not(limner, environment, tmp_path):
+    assert limner("admin", "quota", "default", "30", "--reason", "so many people").stdout == (
+        "everyone: default → 30 units a day · `so many people` · by the operator · logged #1\n"
+    )
+    with running(environment) as (_, url):
+        urllib.request.urlopen(url, timeout=5).read()
+        said = limner("admin", "quota", "default", "40")
+        assert said.stdout == "everyone: 30 → 40 units a day · by the operator · logged #2\n"
+        refused = limner("admin", "quota", "default", "lots")
+        assert (refused.returncode, refused.stderr.splitlines()[-1]) == (
+            2, "`lots` is not a whole number. 0 to 1,000,000."
+        )  # fmt: skip
+    found = json.loads(limner("admin", "quota", "show", "--json").stdout)
+    assert found["answer"].splitlines()[1] == "everyone: 40 units a day"
+    assert limner("admin", "frobnicate").returncode == 2

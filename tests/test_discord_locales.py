@@ -33,7 +33,7 @@ class Texts(Translator):
 
 async def tree_with(translator):
     client = discord.Client(intents=discord.Intents.none())
-    tree = commands.build(client, SimpleNamespace(styles=()), read_catalogue(), "builtin")
+    tree = commands.build(client, SimpleNamespace(styles=(), order=None), read_catalogue(), "builtin")
     await tree.set_translator(translator)
     return tree
 

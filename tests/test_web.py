@@ -330,3 +330,18 @@ async def test_the_server_stops_while_a_reader_listens(tmp_path):
     await site.open()
     assert (await site.ask("GET", "/healthz"))[0] == 200
     await site.close()
+
+
+async def test_the_operator_gives_orders_on_the_page(site):
+    async def order(text):
+        return await site.ask("POST", "/api/commands", {"text": f"/limner-admin {text}"})
+
+    status, answer = await order("quota default 30")
+    assert (status, answer["answer"]["body"]) == (
+        200,
+        "everyone: default → 30 units a day · by the operator · logged #1",
+    )
+    _, answer = await order("audit --csv")
+    assert [file["name"] for file in answer["answer"]["files"]] == ["limner-audit.csv"]
+    status, answer = await order("quota default lots")
+    assert (status, answer["error"]["code"]) == (400, "bad_option")

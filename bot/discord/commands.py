@@ -14,6 +14,7 @@ from discord.app_commands import Choice, locale_str
 from bot import quota
 from bot.commands import ASKS, Ask, Imagine
 from bot.defaults import RESET
+from bot.discord import admin
 from bot.discord.desk import Desk
 from bot.phrases import begun, clip, units
 from bot.prompt import MAX_COUNT, NO_STYLE, QUALITIES, plain_draw
@@ -48,7 +49,7 @@ def build(client: discord.Client, desk: Desk, models: Catalogue, default_model: 
     tree = app_commands.CommandTree(client, allowed_contexts=_PLACES, allowed_installs=_INSTALLS)
     tree.add_command(_imagine(desk, models, default_model))
     tree.add_command(_limner(desk, models, default_model))
-    tree.add_command(_admin(desk))
+    tree.add_command(admin.build(desk.order))
     for title, verb in MENUS.items():
         tree.add_command(app_commands.ContextMenu(name=locale_str(title), callback=_menu(desk, verb)))
     return tree
@@ -200,28 +201,6 @@ def _limner(desk: Desk, models: Catalogue, default_model: str) -> app_commands.G
     for callback in (show, cancel, reroll, compare):
         add(callback.__name__, callback)
     _complete(add("settings", settings), desk, models)
-    return group
-
-
-def _admin(desk: Desk) -> app_commands.Group:
-    """Hidden from who may not manage the server; the desk asks again at each use."""
-    group = app_commands.Group(
-        name="limner-admin",
-        description=locale_str("For who manages this server"),
-        default_permissions=discord.Permissions(manage_guild=True),
-        allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
-    )
-    of_job = app_commands.Group(name="job", description=locale_str("Anybody's job of this server"), parent=group)
-
-    def add(verb: str, meaning: str) -> None:
-        @of_job.command(name=locale_str(verb), description=locale_str(meaning))
-        @app_commands.describe(job=locale_str(_JOB))
-        async def callback(interaction: discord.Interaction, job: str) -> None:
-            await desk.moderate(interaction, verb, _id(job))
-
-    add("show", "Where it stands")
-    add("cancel", "Stop it; its units go back")
-    add("delete", "Remove its pictures, here and on disk")
     return group
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import discord
 import yarl
 
+from bot.admin import Admin
 from bot.discord import commands
 from bot.discord.adapter import NO_ONE, DiscordAdapter
+from bot.discord.admin import GuildPlatform
 from bot.discord.desk import Desk
 from bot.discord.faults import Fault, fault
 from bot.discord.interactions import UNREACHED
@@ -67,15 +69,24 @@ class Client(discord.AutoShardedClient):
 
 
 def connect(
-    settings: Settings, studio: Studio, store: Store, *, models: Catalogue, spool: Path, now_ms: Callable[[], int]
+    settings: Settings,
+    studio: Studio,
+    store: Store,
+    admin: Admin,
+    *,
+    models: Catalogue,
+    spool: Path,
+    now_ms: Callable[[], int],
 ) -> tuple["Connection", DiscordAdapter]:
     _pin(settings.discord_api_url)
     client = Client()
     adapter = DiscordAdapter(client, store, now_ms=now_ms)
+    admin.platforms["discord"] = GuildPlatform(client, adapter)
     client.desk = Desk(
         studio,
         store,
         adapter,
+        admin,
         models=models,
         given_folder=spool / "given",
         given_turns=asyncio.Semaphore(AT_ONCE),

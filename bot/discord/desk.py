@@ -13,9 +13,11 @@ from typing import Any, cast
 import discord
 
 from bot import asks, given, wording
+from bot.admin import Admin
 from bot.buttons import as_text, stored_image
 from bot.commands import Ask, Imagine
 from bot.controls import Press, meant, more, read_press
+from bot.discord import admin as orders
 from bot.discord import attachments, messages, private
 from bot.discord.adapter import DiscordAdapter
 from bot.discord.echo import Echo
@@ -32,7 +34,7 @@ from bot.discord.interactions import (
     without_mentions,
 )
 from bot.discord.messages import moment
-from bot.errors import NoPermission, Refused, Unknown
+from bot.errors import Refused, Unknown
 from bot.jobs import Identity, Job, Person, Place
 from bot.offers import Offers
 from bot.phrases import clip
@@ -53,6 +55,7 @@ class Desk:
         studio: Studio,
         store: Store,
         adapter: DiscordAdapter,
+        admin: Admin,
         *,
         models: Catalogue,
         given_folder: Path,
@@ -60,6 +63,7 @@ class Desk:
         allowed_hosts: frozenset[str],
     ):
         self._studio, self._store, self._adapter, self._models = studio, store, adapter, models
+        self._admin = admin
         self._given_folder, self._given_turns, self._allowed_hosts = given_folder, given_turns, allowed_hosts
         self._echo, self._offers = Echo(studio, store, adapter, models), Offers()
         self.recover = self._echo.recover
@@ -120,20 +124,10 @@ class Desk:
                 case str():
                     await tell(interaction, clip(answered, messages.MAX_CONTENT))
 
-    async def moderate(self, interaction: discord.Interaction, verb: str, job_id: str) -> None:
-        """`/limner-admin job …`: who may is asked of Discord at each use."""
+    async def order(self, interaction: discord.Interaction, text: str) -> None:
+        """`/limner-admin …`: who may is asked of Discord at each use."""
         async with self._answering(interaction):
-            if not interaction.permissions.manage_guild:
-                raise NoPermission("you", "Manage Server")
-            person, place = await self.person(interaction.user), place_of(interaction)
-            match verb:
-                case "cancel":
-                    job = await self._studio.cancel(person, job_id, place, is_moderator=True)
-                case "delete":
-                    job = await self._delete(interaction, person, place, job_id, None, is_moderator=True)
-                case _:
-                    job = await self._studio.job(person, job_id, place)
-            await tell(interaction, messages.content(job, None, await self._mention(job)))
+            await orders.give(self._admin, interaction, await self.person(interaction.user), text)
 
     async def pressed(self, interaction: discord.Interaction) -> None:
         """A button of any message, of this release or an older one."""
@@ -235,7 +229,8 @@ class Desk:
 
     async def person(self, user: discord.abc.User) -> Person:
         """One person on all servers: adding the bot to more of them multiplies nothing."""
-        return await self._studio.person(Identity("discord", "", str(user.id), clip(user.display_name, 80)))
+        identity = Identity("discord", "", str(user.id), clip(user.display_name, 80))
+        return await self._studio.person(identity, orders.roles_of(user))
 
     async def _child(
         self,

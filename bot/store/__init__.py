@@ -1,7 +1,7 @@
 """Every line of SQL. `Store` is the whole interface; its methods are whole transactions."""
 
 from bot.allowances import Limits
-from bot.store.chat import Callback
+from bot.store.chat import PAGE_NOTE, Callback
 from bot.store.jobs import Wanted
 from bot.store.ledger import Account, Charge, Grant
 from bot.store.outbox import Parcel
@@ -11,6 +11,6 @@ from bot.store.rules import Act, Entry, Halt
 from bot.store.store import Pending, Store, open_store
 
 __all__ = [
-    "Account", "Act", "Callback", "Charge", "Entry", "Forgotten", "Grant", "Halt", "Limits", "Parcel", "Pending",
-    "Rulebook", "Store", "Wanted", "open_store",
+    "PAGE_NOTE", "Account", "Act", "Callback", "Charge", "Entry", "Forgotten", "Grant", "Halt", "Limits",
+    "Parcel", "Pending", "Rulebook", "Store", "Wanted", "open_store",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bot.jobs import Job
 from bot.store import jobs
 
+PAGE_NOTE = "page"  # the name of the note that says where the page of the running Limner is
 _OF_MESSAGE = "platform = ? AND message_id = ?"
 _NEWEST_IN = "platform = ? AND thread_id = ?"
 _UNANSWERED = "status = 'received' AND platform = ? AND id IN (SELECT job_id FROM callbacks)"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import aiosqlite
 
-from bot.errors import CannotStart, Unavailable
+from bot.errors import CannotStart, InUse, Unavailable
 
 Result = TypeVar("Result")
 _Waiting = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
@@ -169,7 +169,7 @@ class DataLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.release()
-            raise CannotStart(
+            raise InUse(
                 f"Another Limner is running on {data_dir}. Stop it, or set LIMNER_DATA to another directory."
             ) from error
 

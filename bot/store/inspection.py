@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bot.allowances import EVERYWHERE, Limits
 from bot.jobs import Identity
-from bot.store import ledger, people
+from bot.store import chat, ledger, people
 from bot.store.connection import damaged, read_migrations, reading
 from bot.store.ledger import Account
 
@@ -40,6 +40,18 @@ def require_whole(file: Path) -> Findings:
     if not found.is_whole:
         raise damaged(file)
     return found
+
+
+def ledger_problems(file: Path) -> list[str]:
+    """Where the ledger and the jobs disagree. Raises CannotStart."""
+    with reading(file) as conn:
+        return ledger.problems(conn)
+
+
+def page_url(file: Path) -> str | None:
+    """Where the page of the Limner is that runs on this database. Raises CannotStart."""
+    with reading(file) as conn:
+        return chat.note(conn, chat.PAGE_NOTE)
 
 
 def account_of(file: Path, identity: Identity, limits: Limits, now_ms: int) -> Account:

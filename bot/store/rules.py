@@ -13,7 +13,8 @@ _WRITE = """
         :before, :after, :ends_ms, :reason)
 """
 _ENTRIES = """
-    SELECT audit.*, coalesce((SELECT name FROM identities WHERE person_id = actor_id), '') AS actor,
+    SELECT audit.*,
+        coalesce((SELECT name FROM identities WHERE person_id = actor_id AND platform <> 'web'), '') AS actor,
         coalesce((SELECT name FROM identities i WHERE i.person_id = audit.person_id), '') AS person
     FROM audit WHERE {}
 """

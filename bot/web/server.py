@@ -1,5 +1,7 @@
 """The local page: the same studio over HTTP, for the person at this machine. docs/web-api.md describes it."""
 
+import base64
+import re
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +12,13 @@ import msgspec
 from aiohttp import web
 
 from bot import asks, controls, wording
+from bot.admin import Actor, Admin
 from bot.buttons import stored_file
 from bot.commands import Ask, Imagine, read_command
 from bot.errors import BadOption, CannotStart, Refused, Unavailable, Unknown
 from bot.feed import Feed
 from bot.jobs import Identity, Job, Person, Place
+from bot.orders import Authority
 from bot.studio import Studio
 from bot.web import documents
 from bot.web.documents import Document, moment
@@ -29,6 +33,7 @@ STATIC = Path(__file__).parent / "static"
 HISTORY = 60  # jobs
 MAX_KEY = 200  # characters
 _DAY_SECONDS = 86_400
+_ORDER = re.compile(r"\s*/limner-admin(?:\s+(.*))?\s*", re.DOTALL | re.IGNORECASE)
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -52,6 +57,7 @@ class Site:
         self,
         studio: Studio,
         feed: Feed,
+        admin: Admin,
         *,
         models: Catalogue,
         default_model: str,
@@ -59,7 +65,7 @@ class Site:
         now_ms: Callable[[], int],
     ):
         self._studio, self._feed, self._models, self._default_model = studio, feed, models, default_model
-        self._engine_ready, self._now_ms = engine_ready, now_ms
+        self._admin, self._engine_ready, self._now_ms = admin, engine_ready, now_ms
         self._known_person: Person | None = None
         self._streams = Streams(feed, engine=self.engine, state=self.state, job=self.changed, quota=self.quota_now)
 
@@ -102,6 +108,8 @@ class Site:
     async def command(self, request: web.Request) -> web.Response:
         body = await _read(request, Command)
         key = _key(request, body.key)
+        if words := _ORDER.fullmatch(body.text):
+            return await self._ordered(words[1] or "", key)
         match read_command(body.text):
             case Imagine(text=text, by_every_model=every):
                 person = await self._person()
@@ -109,6 +117,13 @@ class Site:
                 return await self._accepted(jobs)
             case Ask() as ask:
                 return await self._asked(ask, key)
+
+    async def _ordered(self, text: str, key: str) -> web.Response:
+        """The answer to `/limner-admin …`, which the person at this machine gives as the operator."""
+        actor = Actor(await self._person(), Authority.OPERATOR, HERE)
+        found = await self._admin.administer(actor, text, key=key, when=moment)
+        files = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in found.files]
+        return answer({"answer": {"title": "/limner-admin", "body": found.text, "actions": [], "files": files}})
 
     async def _asked(self, ask: Ask, key: str) -> web.Response:
         """The answer to `/limner VERB …`: text, or the jobs it is about."""

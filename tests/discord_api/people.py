@@ -10,7 +10,7 @@ from typing import Any
 from tests.discord_api.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, DEADLINE_SECONDS, MODAL_SUBMIT, Interaction
 from tests.discord_api.rest import Rest
 from tests.discord_api.rules import SELECTS, TEXT_INPUT, pinged
-from tests.discord_api.things import BUTTON, Attachment, Channel, Message, Permission, User, walk
+from tests.discord_api.things import BUTTON, Attachment, Channel, Message, Permission, Role, User, walk
 
 SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, NUMBER, ATTACHMENT = 1, 2, 3, 4, 5, 6, 10, 11
 CHAT_COMMAND, USER_MENU, MESSAGE_MENU = 1, 2, 3
@@ -181,6 +181,9 @@ class People(Rest):
             value = str(self._resolve(value, resolved).id)
         elif isinstance(value, User):
             resolved.setdefault("users", {})[str(value.id)] = value.json()
+            value = str(value.id)
+        elif isinstance(value, Role):
+            resolved.setdefault("roles", {})[str(value.id)] = value.json()
             value = str(value.id)
         elif isinstance(value, Channel):
             partial = {"permissions": "0", "name": value.name} | self.channel_json(value)

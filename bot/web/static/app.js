@@ -191,8 +191,13 @@ function note(sentence, kind = "note", job = null) {
   if (!sentence) return;
   const actions = sentence.actions.map((action) => button(action.label, () => follow(action, job), "soft"));
   $("feed").append(el("div", { class: `note ${kind}`, role: "alert", tabindex: "-1" }, el("strong", {}, rich(sentence.title)),
-    el("p", {}, rich(sentence.body ?? "")), el("div", { class: "buttons" }, actions, button("Dismiss", () => { note(null); $("prompt").focus(); }, "ghost"))));
+    el("p", {}, rich(sentence.body ?? "")), (sentence.files ?? []).map(attached), el("div", { class: "buttons" }, actions, button("Dismiss", () => { note(null); $("prompt").focus(); }, "ghost"))));
   toEnd();
+}
+
+function attached({ name, data }) {
+  const url = `data:${name.endsWith(".png") ? "image/png" : "text/csv"};base64,${data}`;
+  return el("a", { href: url, download: name }, name.endsWith(".png") ? el("img", { src: url, alt: name, class: "plot" }) : name);
 }
 
 function complain(error, job) {

@@ -1,0 +1,109 @@
+"""`/limner-admin` on Discord: who may, what it says, and what comes of roles and allowances."""
+
+import csv
+import io
+
+import pytest
+from PIL import Image
+
+from tests.discord_api import DiscordAPI, NotOffered, Permission
+from tests.discord_house import DiscordHouse
+
+
+@pytest.fixture
+async def api():
+    async with DiscordAPI() as api:
+        yield api
+
+
+@pytest.fixture
+async def house(api, tmp_path):
+    house = await DiscordHouse(api, tmp_path / "data", allowance=3).open()
+    yield house
+    await house.close()
+    api.assert_valid()
+
+
+@pytest.fixture
+def order(api, house):
+    async def order(words, user=None, unchecked=False, **options):
+        asked = await api.slash(user or api.owner, api.channel, f"limner-admin {words}", options, unchecked=unchecked)
+        await api.until(lambda: asked.message and asked.message.text)
+        return asked.message
+
+    return order
+
+
+async def draw(api, user):
+    options = {"prompt": "a car", "quality": "draft", "steps": 2, "count": 4}
+    asked = await api.slash(user, api.channel, "imagine", options)
+    if "Draw it" in asked.message.labels:
+        asked = await api.press(user, asked.message, "Draw it")
+    return asked.message.text
+
+
+async def test_an_admin_sets_what_a_person_has_and_only_they_read_it(api, order):
+    assert "Not enough units" in await draw(api, api.ada)
+    said = await order("quota set", person=api.ada, units="40", reason="thanks @everyone")
+    assert said.is_ephemeral
+    assert said.text.startswith("@Ada: 3 → 40 units a day · `thanks @everyone` · by @Olga")
+    assert said.text.endswith("logged #1")
+    assert "queued" in await draw(api, api.ada)
+
+
+async def test_a_role_of_the_server_counts(api, order):
+    api.permit(api.guild, api.ada, Permission(0))
+    [role] = [each for each in api.guild.roles.values() if each.name == f"own:{api.ada.id}"]
+    said = await order("quota role", role=role, units="40")
+    assert f"role {role.name}: default → 40 units a day" in said.text
+    assert "queued" in await draw(api, api.ada)
+    assert "Not enough units" in await draw(api, api.bob)
+
+
+async def test_who_has_no_authority_is_told_so_also_when_the_request_is_forged(api, house, order):
+    with pytest.raises(NotOffered):
+        await order("pause", user=api.bob)
+    assert "That is for moderators of this place" in (await order("pause", user=api.bob, unchecked=True)).text
+    api.permit(api.guild, api.bob, Permission.MANAGE_MESSAGES)
+    assert "That is for admins of this place" in (await order("pause", user=api.bob)).text
+    assert "not blocked → blocked" in (await order("block", user=api.bob, person=api.ada)).text
+    assert "You can't use this bot here" in await draw(api, api.ada)
+    assert "That is for the operator" in (await order("doctor")).text
+
+
+async def test_an_operator_of_the_settings_is_one_in_chat(api, house, order):
+    house.admin._operators = frozenset({f"discord:{api.owner.id}"})
+    assert "all together: default → 9 units a day" in (await order("quota place", units="9")).text
+    assert "Everywhere: drawing → paused" in (await order("pause", until="2h", reason="gaming")).text
+
+
+async def test_a_job_is_deleted_with_its_message(api, house, order):
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a car", "quality": "draft", "steps": 2})
+    asked = await api.press(api.ada, asked.message, "Draw it")
+    job_id = asked.message.buttons[0]["custom_id"].split(":")[2]
+    await house.end_of(job_id)
+    await api.until(lambda: asked.message.attachments)
+    assert f"`{job_id}`: delivered → deleted" in (await order("job delete", job=job_id)).text
+    await api.until(lambda: not asked.message.attachments)
+
+
+async def test_statistics_are_a_picture_and_the_audit_a_table(api, order):
+    [plot] = (await order("stats", days=3)).attachments
+    assert Image.open(io.BytesIO(plot.data)).width == 960
+    await order("quota default", units="5")
+    [table] = (await order("audit", csv=True)).attachments
+    assert [row["after"] for row in csv.DictReader(io.StringIO(table.data.decode()))] == ["5"]
+
+
+async def test_what_does_not_fit_is_one_private_sentence(api, order):
+    assert "`-5` is out of range" in (await order("quota set", person=api.ada, units="-5")).text
+    assert "is in the past" in (await order("pause", until="2020-01-01")).text
+    assert "Nothing was changed yet." in (await order("audit")).text
+
+
+async def test_what_takes_more_than_a_quarter_of_the_day_is_confirmed_first_with_its_price(api, house):
+    options = {"prompt": "a car", "quality": "draft", "steps": 2}
+    asked = await api.slash(api.ada, api.channel, "imagine", options)
+    assert asked.message.text.startswith("**That costs 1 of your 3 units**")
+    agreed = await api.press(api.ada, asked.message, "Draw it")
+    assert "queued" in agreed.message.text
