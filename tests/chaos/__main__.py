@@ -10,7 +10,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.chaos import crash
+from tests.chaos import crash, points
+from tests.chaos.boundaries import FAILING
 from tests.chaos.planted import FAULTS
 
 
@@ -20,6 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="What holds when things go wrong.")
     commands = parser.add_subparsers(required=True)
     _crash(commands.add_parser("crash", help="kill the bot, the engine or both at random moments"))
+    _points(
+        commands.add_parser("points", help="die before, inside and after each transaction, file, request and frame")
+    )
+    _calls(commands.add_parser("calls", help="make the n-th call fail, n = 1, 2, 3 …, until there is none"))
     arguments = parser.parse_args()
     sys.exit(arguments.call(arguments))
 
@@ -53,6 +58,32 @@ def _run_crash(given: argparse.Namespace) -> int:
         )
         report = asyncio.run(running)
     print(crash.told(report))
+    _write(given.json, asdict(report) | {"passed": report.passed})
+    return 0 if report.passed else 1
+
+
+def _points(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--share", type=float, default=1.0, help="of the points, drawn by lot")
+    _common(parser)
+    parser.set_defaults(call=lambda given: _run_points(given, "named crash points"))
+
+
+def _calls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", choices=FAILING, action="append", help="only these")
+    parser.add_argument("--most", type=int, default=1000, help="calls of each kind")
+    _common(parser)
+    parser.set_defaults(call=lambda given: _run_points(given, "calls that fail"))
+
+
+def _run_points(given: argparse.Namespace, what: str) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        at = given.keep or Path(folder)
+        if what == "named crash points":
+            report = asyncio.run(points.crash_everywhere(at, share=given.share, seed=given.seed))
+        else:
+            kinds = tuple(given.kind or FAILING)
+            report = asyncio.run(points.fail_everywhere(at, kinds=kinds, most=given.most))
+    print(points.told(report, what))
     _write(given.json, asdict(report) | {"passed": report.passed})
     return 0 if report.passed else 1
 

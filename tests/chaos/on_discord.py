@@ -88,6 +88,7 @@ class OnDiscord:
     asks: list[_Open] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.users: list[Any] = []
         self.api = BadDay(self.dice, self.faulty)
 
     def settings(self) -> dict[str, str]:
@@ -99,7 +100,7 @@ class OnDiscord:
 
     async def open(self) -> None:
         await self.api.start()
-        self._users = [self.api.add_user(f"person{number}") for number in range(self.people)]
+        self.users = [self.api.add_user(f"person{number}") for number in range(self.people)]
 
     async def close(self) -> None:
         await self.api.close()
@@ -113,7 +114,7 @@ class OnDiscord:
 
     async def ask_for_ever(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for user in self._users:
+            for user in self.users:
                 group.create_task(self._keep_asking(user))
 
     async def _keep_asking(self, user: Any) -> None:
@@ -129,14 +130,14 @@ class OnDiscord:
         """Noted before anybody knows what becomes of it."""
         done = [m for m in self.api.channel.messages[-40:] if "Re-roll" in m.labels]
         if done and self.dice.random() < self.pressing:
-            return await self._asked(self.api.press(user, self.dice.choice(done), "Re-roll"), is_press=True)
+            return await self.note(self.api.press(user, self.dice.choice(done), "Re-roll"), is_press=True)
         is_private = self.dice.random() < 0.1
         options = {"prompt": f"{PROMPT} --n {self.dice.randint(1, 2)}", "quality": "draft"}
         if is_private:
             options["private"] = True
-        return await self._asked(self.api.slash(user, self.api.channel, "imagine", options), is_private=is_private)
+        return await self.note(self.api.slash(user, self.api.channel, "imagine", options), is_private=is_private)
 
-    async def _asked(self, doing: Any, **what: bool) -> _Open:
+    async def note(self, doing: Any, **what: bool) -> _Open:
         asked = _Open(await doing, **what)
         self.asks.append(asked)
         return asked

@@ -12,7 +12,7 @@ from pathlib import Path
 class Bot:
     def __init__(self, data: Path, planted: str | None = None, **settings: str):
         self.data, self.log, self._planted = data, data.parent / "limner.log", planted
-        self._settings = {"LIMNER_DATA": str(data), "LIMNER_ENGINE": "fake", "LIMNER_WEB_PORT": "0"} | settings
+        self.settings = {"LIMNER_DATA": str(data), "LIMNER_ENGINE": "fake", "LIMNER_WEB_PORT": "0"} | settings
         self._warm: asyncio.subprocess.Process | None = None
         self.pid: int | None = None
         self.left_by_itself: list[int] = []  # exit codes
@@ -24,7 +24,7 @@ class Bot:
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
         assert self._warm.stdin
-        order = {"environment": self._settings, "log": str(self.log), "planted": self._planted}
+        order = {"environment": self.settings, "log": str(self.log), "planted": self._planted}
         self._warm.stdin.write(json.dumps(order).encode() + b"\n")
         self.pid = await self._line()
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 
+from tests.chaos import boundaries
 from tests.chaos.planted import FAULTS
 
 _PR_SET_PDEATHSIG = 1
@@ -35,6 +36,7 @@ def _become_bot(environment: dict[str, str], log: str, planted: str | None) -> N
         for descriptor, target in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (output, 2)):
             os.dup2(descriptor, target)
         os.environ.update(environment)
+        boundaries.install()
         if planted:
             FAULTS[planted]()
         sys.argv = ["limner", "run"]
