@@ -8,6 +8,7 @@ from engine.catalogue import Model
 
 _LENGTH_BYTES = 8  # a safetensors file begins with the length of its JSON header, little-endian
 _LONGEST_HEADER = 100 * 2**20
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what damaged JSON brings
 
 
 def problems(model: Model, models_dir: Path) -> list[str]:
@@ -16,9 +17,9 @@ def problems(model: Model, models_dir: Path) -> list[str]:
     index = folder / "model_index.json"
     try:
         parts = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        named = [folder / name for name, kind in parts.items() if isinstance(kind, list) and kind[0]]
+    except _UNREADABLE:
         return [f"{index} is missing or damaged"]
-    named = [folder / name for name, kind in parts.items() if isinstance(kind, list) and kind[0]]
     missing = [f"{part} is missing" for part in named if not part.is_dir()]
     upscaler = _damaged(model.beside(models_dir) / model.upscaler_folder) if model.upscaler_folder else ()
     return [*missing, *_damaged(folder), *upscaler]
@@ -41,5 +42,5 @@ def _is_whole(file: Path) -> bool:
             header = json.loads(stream.read(length)) if length <= _LONGEST_HEADER else {}
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         return bool(ends) and _LENGTH_BYTES + length + max(ends) == file.stat().st_size
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except _UNREADABLE:
         return False

@@ -7,10 +7,12 @@ import os
 import secrets
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from tests.chaos import crash, points
+from tests.chaos import crash, endurance, fuzz, points
 from tests.chaos.boundaries import FAILING
 from tests.chaos.planted import FAULTS
 
@@ -25,6 +27,13 @@ def main() -> None:
         commands.add_parser("points", help="die before, inside and after each transaction, file, request and frame")
     )
     _calls(commands.add_parser("calls", help="make the n-th call fail, n = 1, 2, 3 …, until there is none"))
+    _fuzz(commands.add_parser("fuzz", help="prompts, images and weights that are damaged in every way"))
+    burst = commands.add_parser("burst", help="so many submits at once")
+    burst.add_argument("--n", type=int, default=10_000)
+    _endurance(burst, lambda folder, given: endurance.burst(folder, given.n))
+    soak = commands.add_parser("soak", help="so many jobs through the real process: memory and files stay level")
+    soak.add_argument("--jobs", type=int, required=True)
+    _endurance(soak, lambda folder, given: endurance.soak(folder, given.jobs))
     arguments = parser.parse_args()
     sys.exit(arguments.call(arguments))
 
@@ -86,6 +95,32 @@ def _run_points(given: argparse.Namespace, what: str) -> int:
     print(points.told(report, what))
     _write(given.json, asdict(report) | {"passed": report.passed})
     return 0 if report.passed else 1
+
+
+def _fuzz(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("prompts", "images", "weights"))
+    parser.add_argument("--n", type=int, required=True)
+    _common(parser)
+    parser.set_defaults(call=_run_fuzz)
+
+
+def _run_fuzz(given: argparse.Namespace) -> int:
+    report = fuzz.run(given.what, given.n, given.seed)
+    print(fuzz.told(report))
+    _write(given.json, asdict(report) | {"passed": report.passed})
+    return 0 if report.passed else 1
+
+
+def _endurance(parser: argparse.ArgumentParser, start: Callable[[Path, argparse.Namespace], Any]) -> None:
+    def call(given: argparse.Namespace) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            report = asyncio.run(start(given.keep or Path(folder), given))
+        print(endurance.told(report))
+        _write(given.json, asdict(report) | {"passed": report.passed})
+        return 0 if report.passed else 1
+
+    _common(parser)
+    parser.set_defaults(call=call)
 
 
 def _write(file: Path | None, figures: dict[str, object]) -> None:
