@@ -37,6 +37,7 @@ from engine.catalogue import Catalogue
 from engine.protocol import Draw, Request
 from engine.sizes import is_allowed
 
+_LOOK_AGAIN_MS = 200  # at the disk, of which another program may take more than Limner does
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 _NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 
@@ -69,6 +70,7 @@ class Studio:
     ):
         self._rules, self._store, self._dispatch, self._feed = rules, store, dispatch, feed
         self._now_ms, self._new_seed = now_ms, new_seed
+        self._free_bytes, self._looked_ms = 0, 0
         self.gate = Gate(
             store,
             models=rules.models,
@@ -324,7 +326,7 @@ class Studio:
         if person.is_operator:
             limits = replace(limits, allowance=None, own_waiting=None)
         status, now_ms = Status.QUEUED if is_acknowledged else Status.RECEIVED, self._now_ms()
-        _require_space(self._rules)
+        self._require_space()
         try:
             jobs = await self._store.submit(
                 person, place, wanted, key=key, limits=limits, now_ms=now_ms, status=status, callback=callback
@@ -332,6 +334,16 @@ class Studio:
         except (QuotaExceeded, QueueFull) as refusal:
             raise self._with_a_way_out(refusal, wanted[0]) from None
         return self._begin(jobs)
+
+    def _require_space(self) -> None:
+        """What was accepted needs room to be finished, so new work is refused a while before the disk is full."""
+        if abs(self._now_ms() - self._looked_ms) > _LOOK_AGAIN_MS:
+            try:
+                self._free_bytes, self._looked_ms = shutil.disk_usage(self._rules.spool).free, self._now_ms()
+            except OSError as error:
+                raise Unavailable(f"the disk cannot be read ({error.strerror})") from error
+        if self._free_bytes < self._rules.least_free_bytes:
+            raise Unavailable("the disk is full")
 
     def _begin(self, jobs: list[Job]) -> list[Job]:
         self._dispatch.add(jobs)
@@ -396,16 +408,6 @@ def _shape(image: object) -> dict[str, str]:
     except OSError:
         raise Gone from None
     return {"ar": f"{width}:{height}"} if is_allowed(width / height) else {}
-
-
-def _require_space(rules: Rules) -> None:
-    """What was accepted needs room to be finished, so new work is refused a while before the disk is full."""
-    try:
-        free = shutil.disk_usage(rules.spool).free
-    except OSError as error:
-        raise Unavailable(f"the disk cannot be read ({error.strerror})") from error
-    if free < rules.least_free_bytes:
-        raise Unavailable("the disk is full")
 
 
 def _remove_files(folder: Path, index: int | None) -> None:

@@ -317,6 +317,17 @@ async def test_a_data_directory_that_cannot_be_written_is_refused(tmp_path):
         await open_store(tmp_path / "file" / "data")
 
 
+@pytest.mark.parametrize(("number", "code"), [(28, 75), (30, 78)])
+async def test_a_disk_that_is_full_at_the_start_is_worth_another_one(tmp_path, monkeypatch, number, code):
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", refuse)
+    with pytest.raises(CannotStart, match="cannot be written") as error:
+        await open_store(tmp_path / "data")
+    assert error.value.exit_code == code
+
+
 async def test_only_the_owner_can_read_the_data(store, tmp_path):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
     assert modes.pop("spool") == 0o700

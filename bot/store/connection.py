@@ -1,6 +1,7 @@
 """The one connection to the database: opened, checked, migrated; whole transactions on its own thread."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import re
@@ -30,6 +31,7 @@ _PRAGMAS = """
     PRAGMA secure_delete = ON;  -- what is deleted is overwritten
     PRAGMA journal_size_limit = 67108864;
 """
+TOGETHER = 200  # transactions in one commit: more would only make the first of them wait
 CHECKED_AT_ONCE_BYTES = 64 * 2**20  # in less than a second
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -63,17 +65,20 @@ class Database(aiosqlite.Connection):
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((transaction, answer))
+        self._call()
+        return cast(Result, await asyncio.shield(answer))
+
+    def _call(self) -> None:
         if not self._is_called:
             self._is_called = True
             call = asyncio.create_task(self._commit_waiting())
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        return cast(Result, await asyncio.shield(answer))
 
     async def _commit_waiting(self) -> None:
         taken: list[_Waiting] = []
         try:
-            outcomes = await self._execute(self._take_all, taken)  # type: ignore[no-untyped-call]
+            outcomes = await self._execute(self._take_some, taken)  # type: ignore[no-untyped-call]
         except Exception as error:  # of the whole: none of them was written
             if not taken:  # the database is closed: nothing will come for them any more
                 self._is_called = False
@@ -84,10 +89,12 @@ class Database(aiosqlite.Connection):
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
+        if self._waiting:
+            self._call()
 
-    def _take_all(self, taken: list["_Waiting"]) -> list[object]:
+    def _take_some(self, taken: list["_Waiting"]) -> list[object]:
         self._is_called = False  # before the last look: who comes after it calls again
-        while self._waiting:
+        while self._waiting and len(taken) < TOGETHER:
             taken.append(self._waiting.popleft())
         return _together(self._conn, [transaction for transaction, _ in taken])
 
@@ -191,7 +198,8 @@ def prepare_data_dir(data_dir: Path) -> None:
     except OSError as error:
         raise CannotStart(
             f"The data directory {data_dir} cannot be written ({error.strerror or error}). "
-            "Free some space, change its permissions, or set LIMNER_DATA to another directory."
+            "Free some space, change its permissions, or set LIMNER_DATA to another directory.",
+            exit_code=75 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 78,
         ) from error
 
 
@@ -273,7 +281,9 @@ def cannot_open(error: Exception, file: Path) -> CannotStart:
     if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return damaged(file)
     reason = _reason(error) if isinstance(error, sqlite3.Error) else getattr(error, "strerror", None)
-    return CannotStart(f"{file} cannot be opened ({reason or error}). Mend that and start Limner again.")
+    passes = code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    sentence = f"{file} cannot be opened ({reason or error}). Mend that and start Limner again."
+    return CannotStart(sentence, exit_code=75 if passes else 78)
 
 
 def damaged(file: Path) -> CannotStart:

@@ -45,8 +45,8 @@ _SAME_PRESS = """
         AND verb = :verb AND created_ms > :since_ms AND (verb <> 'remix' OR request = :request)
 """
 _WAITING = """
-    SELECT coalesce(sum(person_id = :person), 0) AS own, count(*) AS everyone
-    FROM jobs WHERE status IN ('received', 'queued')
+    SELECT (SELECT count(*) FROM jobs WHERE status IN ('received', 'queued') AND person_id = :person) AS own,
+        (SELECT count(*) FROM jobs WHERE status IN ('received', 'queued')) AS everyone
 """
 _SAVE_IMAGE = """
     INSERT OR REPLACE INTO images (job_id, image_index, seed, status, path, sha256, width, height, is_flagged)
