@@ -55,7 +55,7 @@ async def ask(limner, text="a red car"):
 async def asked_until(limner, said):
     """Limner looks at the disk a few times a second."""
     async with asyncio.timeout(10):
-        while said not in (answer := await ask(limner)):
+        while said not in (answer := await ask(limner)):  # noqa: ASYNC110 - it looks at another process
             await asyncio.sleep(0.1)
     return answer[said]
 
