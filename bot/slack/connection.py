@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def connect(
     web = Web(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
     adapter = SlackAdapter(web, store, now_ms=now_ms)
     given = Given(settings, web, spool / "given")
-    desk = Desk(settings, studio, store, adapter, web, models=models, given=given)
+    desk = Desk(settings, studio, store, adapter, web, models=models, given=given, now_ms=now_ms)
     return Connection(settings, web, desk), adapter
 
 
@@ -78,6 +78,7 @@ class Connection:
             )
             ends.push_async_callback(self._end_turns)
             await self._sign_in()
+            self._begin(self._desk.recover())
             if self._settings.slack_app_token:
                 await self._open_sockets(ends)
             else:
@@ -144,8 +145,13 @@ class Connection:
         log.info("Slack is to send to %s of http://%s:%d", PATH, settings.slack_host, self.port)
 
     async def _signed(self, request: http.Request) -> http.StreamResponse:
-        """The same request is taken once: Slack signs anew what it sends again."""
-        response = await self._app.async_dispatch(await to_bolt_request(request))
+        """Bolt looks at the signature; what it could not even read is nothing of Slack's."""
+        try:
+            int(request.headers.get("X-Slack-Request-Timestamp", ""))
+            asked = await to_bolt_request(request)
+        except ValueError:
+            return http.Response(status=401)
+        response = await self._app.async_dispatch(asked)
         answer: http.StreamResponse = await to_aiohttp_response(response)
         return answer
 
@@ -158,13 +164,16 @@ class Connection:
         if asked is None or not self._is_new(asked.key):
             return BoltResponse(status=200, body="")
         turn = Turn(asked, self._web)
-        task = asyncio.create_task(self._desk.take(turn))
-        self._turns.add(task)
-        task.add_done_callback(self._turns.discard)
+        self._begin(self._desk.take(turn))
         await asyncio.wait({turn.acked}, timeout=ACK_SECONDS)
         turn.ack()
         answer = turn.acked.result()
         return BoltResponse(status=200, body=dict(answer) if answer else "")
+
+    def _begin(self, turn: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(turn)
+        self._turns.add(task)
+        task.add_done_callback(self._turns.discard)
 
     def _is_new(self, key: str) -> bool:
         """Slack delivers some things twice; those that made jobs the store knows for ever."""

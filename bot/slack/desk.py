@@ -3,7 +3,7 @@
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -15,9 +15,8 @@ from bot.buttons import as_text, stored_file
 from bot.commands import Ask, Imagine, read_command
 from bot.controls import Control, Press, meant, more, read_press
 from bot.errors import BadOption, CannotPost, NoPermission, NotServed, Refused, Unconfirmed, Unknown
-from bot.jobs import Identity, Job, Person, Place
+from bot.jobs import Identity, Job, Person, Place, Status
 from bot.offers import Offers
-from bot.phrases import clip
 from bot.settings import Settings
 from bot.slack import forms, messages, uploads
 from bot.slack.adapter import SlackAdapter, Unposted
@@ -27,12 +26,13 @@ from bot.slack.interactions import Asked, Turn
 from bot.slack.messages import clock, moment
 from bot.slack.people import People
 from bot.slack.web import UNREACHED, Web
-from bot.store import Store
+from bot.store import Callback, Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
+RECOVERED_WITHIN_MS = 24 * 3600 * 1000
 LAST_PICTURES = 3  # on the App Home
 SUFFIXES = {"how": "strip.jpg", "original": "png"}
 _REASONS = {Fault.NOT_INVITED: "not_invited", Fault.ARCHIVED: "archived"}
@@ -43,8 +43,9 @@ class Desk:
 
     def __init__(
         self, settings: Settings, studio: Studio, store: Store, adapter: SlackAdapter, web: Web, *,
-        models: Catalogue, given: Given,
+        models: Catalogue, given: Given, now_ms: Callable[[], int],
     ):  # fmt: skip
+        self._now_ms = now_ms
         self._studio, self._store, self._adapter, self._web, self._models = studio, store, adapter, web, models
         self._given, self._people, self._offers = given, People(settings, web), Offers()
         self._new_image = forms.NewImage(models, settings.model, lambda: studio.styles)
@@ -101,8 +102,9 @@ class Desk:
         self, turn: Turn, what: Imagine, file_id: str | None = None, *, is_confirmed: bool = False
     ) -> None:
         turn.what = what
-        person = await self._person(turn.asked)
+        person = await self._person(turn.asked, is_checked=False)
         if file_id:
+            await self._people.require_may_draw(turn.asked.user_id)
             what = replace(what, options={**what.options, "image": str(await self._given.take(file_id))})
         jobs = await self._studio.imagine(
             person, self._place(turn.asked), what.text, key=turn.asked.key, options=what.options, allows_explicit=False,
@@ -112,6 +114,7 @@ class Desk:
 
     async def _ask(self, turn: Turn, ask: Ask) -> None:
         """`/limner …`: an answer only for the asker, or jobs that are drawn where it was asked."""
+        turn.ack()
         asked = turn.asked
         person = await self._person(asked)
         if ask.args:
@@ -129,6 +132,7 @@ class Desk:
 
     async def _moderate(self, turn: Turn) -> None:
         """`/limner-admin job …`: who may is asked at each use."""
+        turn.ack()
         asked = turn.asked
         if not await self._people.is_admin(asked.user_id):
             raise NoPermission("you", "an admin of Limner")
@@ -162,7 +166,7 @@ class Desk:
                 return await self._take_offer(turn, press)
             case Press("remix"):
                 return await self._open_remix(turn, press)
-        person = await self._person(asked)
+        person = await self._person(asked, is_checked=False)
         await self._require_sight(asked, person, press.job_id)
         job = await self._studio.job(person, press.job_id, self._place(asked))
         if asked.job_id == job.id:
@@ -171,6 +175,9 @@ class Desk:
 
     async def _of_job(self, turn: Turn, person: Person, job: Job, press: Press) -> None:
         asked, place = turn.asked, self._place(turn.asked)
+        if press.verb in ("info", "more", "cancel", "delete", "how", "original", "dm"):  # what makes no job
+            turn.ack()
+            await self._person(asked)
         match press.verb:
             case "info":
                 view = await self._studio.info(person, job.id, press.index, place)
@@ -224,7 +231,7 @@ class Desk:
         turn.what = press = Press(asked.text, job.id, index)
         if press.verb == "remix":
             return await self._open_remix(turn, press)
-        person = await self._person(asked)
+        person = await self._person(asked, is_checked=False)
         await self._of_job(turn, person, await self._studio.job(person, job.id, self._place(asked)), press)
 
     async def _mentioned(self, turn: Turn) -> None:
@@ -288,21 +295,38 @@ class Desk:
     async def _child(self, turn: Turn, press: Press, *, is_confirmed: bool = False) -> None:
         """What a button makes goes to the thread of what it came from."""
         turn.what = press
-        person = await self._person(turn.asked)
+        person = await self._person(turn.asked, is_checked=False)
         await self._require_sight(turn.asked, person, press.job_id)
         jobs = await self._studio.press(
             person, self._place(turn.asked), press.verb, press.job_id, press.index, key=turn.asked.key, text=press.text,
             allows_explicit=False, is_acknowledged=False, is_confirmed=is_confirmed,
+            callback=self._callback(turn.asked),
         )  # fmt: skip
         await self._post(turn, jobs)
 
     async def _post(self, turn: Turn, jobs: list[Job]) -> None:
         """Give each job its message; where Slack does not take it now, the job is drawn all the same."""
         turn.ack()
+        jobs = [job for job in jobs if job.status == Status.RECEIVED and job.id not in self._posting]
+        self._posting |= {job.id for job in jobs}  # a second delivery, or a second press, leaves them alone
+        try:
+            await self._require_served(turn.asked, jobs)
+            await self._post_each(jobs)
+        finally:
+            self._posting -= {job.id for job in jobs}
+        if jobs and jobs[0].is_private and not turn.asked.channel_id.startswith("D"):
+            await turn.tell(messages.answer(wording.IN_MESSAGES))
+
+    async def _require_served(self, asked: Asked, jobs: list[Job]) -> None:
+        """Who somebody is takes a question to Slack, which has its acknowledgement by now."""
+        try:
+            await self._person(asked)
+        except NotServed:
+            await self._studio.withdrawn(jobs)
+            raise
+
+    async def _post_each(self, jobs: list[Job]) -> None:
         for number, job in enumerate(jobs):
-            if job.place.message_id or job.id in self._posting:  # delivered twice, or pressed twice
-                continue
-            self._posting.add(job.id)
             try:
                 await self._adapter.post(job)
             except Unposted as error:
@@ -313,11 +337,18 @@ class Desk:
                 raise CannotPost(reason, invitation, tuple(each.id for each in left)) from None  # type: ignore[arg-type]
             except UNREACHED as error:
                 log.warning("job %s: its message comes later: %s", job.id, type(error).__name__)
-            finally:
-                self._posting.discard(job.id)
             await self._studio.acknowledged([job])
-        if jobs[0].is_private and not turn.asked.channel_id.startswith("D"):
-            await turn.tell(messages.answer(wording.IN_MESSAGES))
+
+    async def recover(self) -> None:
+        """After a restart: what was accepted and has no message yet gets one."""
+        for job in await self._store.unanswered("slack"):
+            url = await self._store.token(job.id, self._now_ms()) or ""
+            identity = await self._store.identity(job.person_id, "slack")
+            user_id, place = identity.user_id if identity else "", job.place
+            asked = Asked("command", "", self._web.team_id, user_id, channel_id=place.channel_id, response_url=url)
+            turn = Turn(replace(asked, thread_id=place.thread_id), self._web)
+            async with self._answering(turn):
+                await self._post(turn, [job])
 
     async def _show(self, turn: Turn, job: Job) -> None:
         """A job once more, only for the asker."""
@@ -336,11 +367,17 @@ class Desk:
             await self._adapter.remove(job)
         return job
 
-    async def _person(self, asked: Asked) -> Person:
-        """One of this workspace, or of another that shares the channel. Raises NotServed."""
-        member = await self._people.require_may_draw(asked.user_id)
-        team_id = member.team_id or self._web.team_id
-        return await self._studio.person(Identity("slack", team_id, asked.user_id, clip(member.name, 80)))
+    async def _person(self, asked: Asked, *, is_checked: bool = True) -> Person:
+        """Raises NotServed, if that is known without asking Slack or `is_checked`; else `_post` asks."""
+        member = self._people.known(asked.user_id)
+        if is_checked or member:
+            member = await self._people.require_may_draw(asked.user_id)
+        name = member.name if member else ""
+        return await self._studio.person(Identity("slack", self._web.team_id, asked.user_id, name))
+
+    def _callback(self, asked: Asked) -> Callback:
+        """What `recover` needs, should this process end before the job has its message."""
+        return Callback(asked.response_url, self._now_ms() + RECOVERED_WITHIN_MS)
 
     async def _require_sight(self, asked: Asked, person: Person, job_id: str) -> None:
         """Who is in which channel is not asked of Slack: somebody else's job is known in its own channel alone."""

@@ -32,8 +32,6 @@ class Asked:
     key: str
     team_id: str
     user_id: str
-    user_name: str = ""
-    user_team_id: str = ""
     channel_id: str = ""
     thread_id: str | None = None
     message_id: str = ""  # what it was done on
@@ -136,7 +134,7 @@ def _as_typed(match: re.Match[str]) -> str:
 def _command(body: Mapping[str, Any]) -> Asked:
     return Asked(
         "command", _key(body, "trigger_id"), body.get("team_id", ""), body.get("user_id", ""),
-        user_name=body.get("user_name", ""), channel_id=body.get("channel_id", ""),
+        channel_id=body.get("channel_id", ""),
         text=words(body.get("text", "")), command=body["command"],
         trigger_id=body.get("trigger_id", ""), response_url=body.get("response_url", ""),
     )  # fmt: skip
@@ -152,7 +150,7 @@ def _event(body: Mapping[str, Any], event: Mapping[str, Any]) -> Asked | None:
         case "app_mention" if user_id and not event.get("bot_id"):
             return Asked(
                 "mention", f"slack:{channel_id}:{event['ts']}", team_id, user_id,
-                user_team_id=event.get("user_team") or event.get("team") or "", channel_id=channel_id,
+                channel_id=channel_id,
                 thread_id=event.get("thread_ts"), message_id=event["ts"], text=words(event.get("text", "")),
                 file_id=_file_id(event),
             )  # fmt: skip
@@ -196,9 +194,7 @@ def _menu(body: Mapping[str, Any]) -> Asked:
 
 
 def _who(body: Mapping[str, Any]) -> dict[str, Any]:
-    user = body.get("user") or {}
     found = {"team_id": (body.get("team") or {}).get("id", ""), "user_id": _user_id(body)}
-    found |= {"user_name": user.get("name") or user.get("username") or "", "user_team_id": user.get("team_id", "")}
     return found | {"trigger_id": body.get("trigger_id", "")}
 
 

@@ -44,6 +44,11 @@ class People:
             raise NotServed("guest")
         return member
 
+    def known(self, user_id: str) -> Member | None:
+        """Without asking Slack."""
+        until, asking = self._known.get(user_id, (0.0, None))
+        return asking.result() if asking and asking.done() and until > time.monotonic() else None
+
     async def is_admin(self, user_id: str) -> bool:
         member = await self._member(user_id)
         if member is None or member.is_deactivated:

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from bot.jobs import Identity, Person
 
 _FIND = """
-    SELECT p.id, p.is_operator FROM identities i JOIN persons p ON p.id = i.person_id
+    SELECT p.id, p.is_operator, i.name FROM identities i JOIN persons p ON p.id = i.person_id
     WHERE i.platform = ? AND i.workspace_id = ? AND i.user_id = ?
 """
+_RENAME = "UPDATE identities SET name = ? WHERE platform = ? AND workspace_id = ? AND user_id = ?"
 
 
 def find_or_add(conn: sqlite3.Connection, identity: Identity, *, is_operator: bool, now_ms: int) -> Person:
-    """The person behind an identity, made when it is first seen. `is_operator` counts only then."""
-    if known := find(conn, identity):
-        return known
+    """The person behind an identity, made when it is first seen. `is_operator` counts only then; a new name is kept."""
+    if row := conn.execute(_FIND, _key(identity)).fetchone():
+        if identity.name not in ("", row["name"]):
+            conn.execute(_RENAME, (identity.name, *_key(identity)))
+        return Person(row["id"], bool(row["is_operator"]))
     added = conn.execute("INSERT INTO persons (is_operator, created_ms) VALUES (?, ?)", (is_operator, now_ms))
     assert added.lastrowid is not None
     conn.execute("INSERT INTO identities VALUES (?, ?, ?, ?, ?)", (*_key(identity), identity.name, added.lastrowid))
