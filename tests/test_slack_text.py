@@ -17,7 +17,7 @@ from bot.controls import Control, Press, more, under
 from bot.errors import Refused
 from bot.feed import Live
 from bot.jobs import Image, Job, Lineage, Place, Status
-from bot.slack import forms, interactions, messages
+from bot.slack import forms, home, interactions, messages
 from bot.views import QueueView, QuotaView
 from engine.catalogue import read_catalogue
 from tests.house import a_draw
@@ -213,7 +213,7 @@ def test_every_home_fits(text, count):
     done = replace(JOB, request=draw, images=IMAGES, status=Status.DELIVERED)
     quota = QuotaView(3, 1, 20, True, 10**12, (), ())
     queue = QueueView(tuple((done, LIVE) for _ in range(count)), 2, 30.0)
-    view = forms.home(quota, [(done, FILES)] * count, "model sd15", queue)
+    view = home.view(quota, [(done, FILES)] * count, "model sd15", queue)
     check_view(view, lambda found: PICTURE, home=True)
     assert active("", view["blocks"], text_is_shown=False) == ([], [])
 

@@ -15,27 +15,25 @@ from bot.buttons import as_text, stored_file
 from bot.commands import Ask, Imagine, read_command
 from bot.controls import Control, Press, meant, more, read_press
 from bot.errors import BadOption, CannotPost, NoPermission, NotServed, Refused, Unconfirmed, Unknown
-from bot.jobs import Identity, Job, Person, Place, Status
+from bot.jobs import Job, Person, Place
 from bot.offers import Offers
 from bot.settings import Settings
-from bot.slack import forms, messages, uploads
-from bot.slack.adapter import SlackAdapter, Unposted
+from bot.slack import forms, home, messages, uploads
+from bot.slack.adapter import SlackAdapter
+from bot.slack.echo import Echo
 from bot.slack.faults import Fault, fault
 from bot.slack.given import Given
 from bot.slack.interactions import Asked, Turn
 from bot.slack.messages import clock, moment
 from bot.slack.people import People
-from bot.slack.web import UNREACHED, Web
-from bot.store import Callback, Store
+from bot.slack.web import Web
+from bot.store import Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
-RECOVERED_WITHIN_MS = 24 * 3600 * 1000
-LAST_PICTURES = 3  # on the App Home
 SUFFIXES = {"how": "strip.jpg", "original": "png"}
-_REASONS = {Fault.NOT_INVITED: "not_invited", Fault.ARCHIVED: "archived"}
 
 
 class Desk:
@@ -45,12 +43,11 @@ class Desk:
         self, settings: Settings, studio: Studio, store: Store, adapter: SlackAdapter, web: Web, *,
         models: Catalogue, given: Given, now_ms: Callable[[], int],
     ):  # fmt: skip
-        self._now_ms = now_ms
         self._studio, self._store, self._adapter, self._web, self._models = studio, store, adapter, web, models
         self._given, self._people, self._offers = given, People(settings, web), Offers()
+        self._echo = Echo(studio, store, adapter, web, self._people, now_ms)
         self._new_image = forms.NewImage(models, settings.model, lambda: studio.styles)
         self._commands = settings.slack_commands
-        self._posting: set[str] = set()  # jobs that another turn gives their messages
 
     async def take(self, turn: Turn) -> None:
         asked = turn.asked
@@ -69,7 +66,7 @@ class Desk:
                 case "mention":
                     await self._mentioned(turn)
                 case "home":
-                    await self._home(asked.user_id)
+                    await self._home(asked)
                 case "gone":
                     await self._web.auth_test()  # if it is refused, that ends the process
 
@@ -98,29 +95,22 @@ class Desk:
             case Ask():
                 await self._ask(turn, what)
 
-    async def _imagine(
-        self, turn: Turn, what: Imagine, file_id: str | None = None, *, is_confirmed: bool = False
-    ) -> None:
+    async def _imagine(self, turn: Turn, what: Imagine, file_id: str = "", *, is_confirmed: bool = False) -> None:
         turn.what = what
-        person = await self._person(turn.asked, is_checked=False)
         if file_id:
             await self._people.require_may_draw(turn.asked.user_id)
             what = replace(what, options={**what.options, "image": str(await self._given.take(file_id))})
-        jobs = await self._studio.imagine(
-            person, self._place(turn.asked), what.text, key=turn.asked.key, options=what.options, allows_explicit=False,
-            by_every_model=what.by_every_model, is_acknowledged=False, is_confirmed=is_confirmed,
-        )  # fmt: skip
-        await self._post(turn, jobs)
+        await self._echo.imagine(turn, what, is_confirmed=is_confirmed)
 
     async def _ask(self, turn: Turn, ask: Ask) -> None:
         """`/limner …`: an answer only for the asker, or jobs that are drawn where it was asked."""
         turn.ack()
         asked = turn.asked
-        person = await self._person(asked)
+        person = await self._echo.person(asked)
         if ask.args:
-            await self._require_sight(asked, person, ask.args[0])
+            await self._require_sight(asked, ask.args[0])
         answered = await asks.answer(
-            self._studio, person, self._place(asked), ask, when=moment, models=self._models, quote=messages.plain
+            self._studio, person, self._echo.place(asked), ask, when=moment, models=self._models, quote=messages.plain
         )
         match answered:
             case Press():
@@ -136,7 +126,7 @@ class Desk:
         asked = turn.asked
         if not await self._people.is_admin(asked.user_id):
             raise NoPermission("you", "an admin of Limner")
-        person, place = await self._person(asked), self._place(asked)
+        person, place = await self._echo.person(asked), self._echo.place(asked)
         match asked.text.lower().split():
             case ["job", "show", job_id]:
                 job = await self._studio.job(person, job_id.strip("`#"), place)
@@ -161,23 +151,23 @@ class Desk:
                 await self._open(turn, self._new_image.view())
                 return None
             case Press("home"):
-                return await self._home(asked.user_id)
+                return await self._home(asked)
             case Press("offer"):
                 return await self._take_offer(turn, press)
             case Press("remix"):
                 return await self._open_remix(turn, press)
-        person = await self._person(asked, is_checked=False)
-        await self._require_sight(asked, person, press.job_id)
-        job = await self._studio.job(person, press.job_id, self._place(asked))
+        person = await self._echo.person(asked, is_checked=False)
+        await self._require_sight(asked, press.job_id)
+        job = await self._studio.job(person, press.job_id, self._echo.place(asked))
         if asked.job_id == job.id:
             await self._adapter.reconcile(job, asked.channel_id, asked.message_id)
         await self._of_job(turn, person, job, meant(press, job))
 
     async def _of_job(self, turn: Turn, person: Person, job: Job, press: Press) -> None:
-        asked, place = turn.asked, self._place(turn.asked)
+        asked, place = turn.asked, self._echo.place(turn.asked)
         if press.verb in ("info", "more", "cancel", "delete", "how", "original", "dm"):  # what makes no job
             turn.ack()
-            await self._person(asked)
+            await self._echo.person(asked)
         match press.verb:
             case "info":
                 view = await self._studio.info(person, job.id, press.index, place)
@@ -231,8 +221,8 @@ class Desk:
         turn.what = press = Press(asked.text, job.id, index)
         if press.verb == "remix":
             return await self._open_remix(turn, press)
-        person = await self._person(asked, is_checked=False)
-        await self._of_job(turn, person, await self._studio.job(person, job.id, self._place(asked)), press)
+        person = await self._echo.person(asked, is_checked=False)
+        await self._of_job(turn, person, await self._studio.job(person, job.id, self._echo.place(asked)), press)
 
     async def _mentioned(self, turn: Turn) -> None:
         """In a thread of ours, a mention says what changes: `--seed 7`, `at night`. Elsewhere it is a prompt."""
@@ -248,20 +238,14 @@ class Desk:
         job = await self._store.newest_in("slack", thread_id) or await self._store.job_of_message("slack", thread_id)
         return job if job and job.place.channel_id == asked.channel_id else None
 
-    async def _home(self, user_id: str) -> None:
-        person = await self._person(Asked("home", "", self._web.team_id, user_id))
-        last = [job for job in await self._studio.history(person, 10) if uploads.done(job)][:LAST_PICTURES]
-        own = [(job, await self._store.uploads(job.id)) for job in last]
-        queue = await self._studio.queue(person) if await self._people.is_admin(user_id) else None
-        quota, defaults = await self._studio.quota(person), answers.settings(await self._studio.settings(person))
-        bare: list[tuple[Job, dict[int, str]]] = [(job, {}) for job in last]
-        for shown in (own, bare):  # without the pictures, where one is gone
-            try:
-                await self._web.views_publish(user_id=user_id, view=forms.home(quota, shown, defaults, queue))
-                return
-            except SlackApiError as error:
-                if fault(error) != Fault.NOT_YET:
-                    raise
+    async def recover(self) -> None:
+        async for turn, job in self._echo.left():
+            async with self._answering(turn):
+                await self._echo.post(turn, [job])
+
+    async def _home(self, asked: Asked) -> None:
+        person, is_admin = await self._echo.person(asked), await self._people.is_admin(asked.user_id)
+        await home.publish(self._web, self._studio, self._store, person, asked.user_id, is_admin=is_admin)
 
     async def _open(self, turn: Turn, view: forms.View) -> str:
         opened = await self._web.views_open(trigger_id=turn.asked.trigger_id, view=view)
@@ -273,9 +257,9 @@ class Desk:
         asked = turn.asked
         view_id = await self._open(turn, forms.text_form("Remix", press, None))
         try:
-            person = await self._person(asked)
-            await self._require_sight(asked, person, press.job_id)
-            job = await self._studio.job(person, press.job_id, self._place(asked))
+            person = await self._echo.person(asked)
+            await self._require_sight(asked, press.job_id)
+            job = await self._studio.job(person, press.job_id, self._echo.place(asked))
             text, where = as_text(job, press.index, self._models), json.dumps([asked.channel_id, asked.thread_id])
             view = forms.text_form("Remix", press, text, where)
         except Refused as error:
@@ -293,62 +277,9 @@ class Desk:
         await turn.take_away()
 
     async def _child(self, turn: Turn, press: Press, *, is_confirmed: bool = False) -> None:
-        """What a button makes goes to the thread of what it came from."""
         turn.what = press
-        person = await self._person(turn.asked, is_checked=False)
-        await self._require_sight(turn.asked, person, press.job_id)
-        jobs = await self._studio.press(
-            person, self._place(turn.asked), press.verb, press.job_id, press.index, key=turn.asked.key, text=press.text,
-            allows_explicit=False, is_acknowledged=False, is_confirmed=is_confirmed,
-            callback=self._callback(turn.asked),
-        )  # fmt: skip
-        await self._post(turn, jobs)
-
-    async def _post(self, turn: Turn, jobs: list[Job]) -> None:
-        """Give each job its message; where Slack does not take it now, the job is drawn all the same."""
-        turn.ack()
-        jobs = [job for job in jobs if job.status == Status.RECEIVED and job.id not in self._posting]
-        self._posting |= {job.id for job in jobs}  # a second delivery, or a second press, leaves them alone
-        try:
-            await self._require_served(turn.asked, jobs)
-            await self._post_each(jobs)
-        finally:
-            self._posting -= {job.id for job in jobs}
-        if jobs and jobs[0].is_private and not turn.asked.channel_id.startswith("D"):
-            await turn.tell(messages.answer(wording.IN_MESSAGES))
-
-    async def _require_served(self, asked: Asked, jobs: list[Job]) -> None:
-        """Who somebody is takes a question to Slack, which has its acknowledgement by now."""
-        try:
-            await self._person(asked)
-        except NotServed:
-            await self._studio.withdrawn(jobs)
-            raise
-
-    async def _post_each(self, jobs: list[Job]) -> None:
-        for number, job in enumerate(jobs):
-            try:
-                await self._adapter.post(job)
-            except Unposted as error:
-                left = jobs[number:]
-                await self._studio.withdrawn(left)
-                invitation = f"/invite @{self._web.bot_name}"
-                reason = _REASONS.get(error.fault, "closed")
-                raise CannotPost(reason, invitation, tuple(each.id for each in left)) from None  # type: ignore[arg-type]
-            except UNREACHED as error:
-                log.warning("job %s: its message comes later: %s", job.id, type(error).__name__)
-            await self._studio.acknowledged([job])
-
-    async def recover(self) -> None:
-        """After a restart: what was accepted and has no message yet gets one."""
-        for job in await self._store.unanswered("slack"):
-            url = await self._store.token(job.id, self._now_ms()) or ""
-            identity = await self._store.identity(job.person_id, "slack")
-            user_id, place = identity.user_id if identity else "", job.place
-            asked = Asked("command", "", self._web.team_id, user_id, channel_id=place.channel_id, response_url=url)
-            turn = Turn(replace(asked, thread_id=place.thread_id), self._web)
-            async with self._answering(turn):
-                await self._post(turn, [job])
+        await self._require_sight(turn.asked, press.job_id)
+        await self._echo.press(turn, press, is_confirmed=is_confirmed)
 
     async def _show(self, turn: Turn, job: Job) -> None:
         """A job once more, only for the asker."""
@@ -367,29 +298,17 @@ class Desk:
             await self._adapter.remove(job)
         return job
 
-    async def _person(self, asked: Asked, *, is_checked: bool = True) -> Person:
-        """Raises NotServed, if that is known without asking Slack or `is_checked`; else `_post` asks."""
-        member = self._people.known(asked.user_id)
-        if is_checked or member:
-            member = await self._people.require_may_draw(asked.user_id)
-        name = member.name if member else ""
-        return await self._studio.person(Identity("slack", self._web.team_id, asked.user_id, name))
-
-    def _callback(self, asked: Asked) -> Callback:
-        """What `recover` needs, should this process end before the job has its message."""
-        return Callback(asked.response_url, self._now_ms() + RECOVERED_WITHIN_MS)
-
-    async def _require_sight(self, asked: Asked, person: Person, job_id: str) -> None:
+    async def _require_sight(self, asked: Asked, job_id: str) -> None:
         """Who is in which channel is not asked of Slack: somebody else's job is known in its own channel alone."""
         job = await self._store.job(job_id)
-        if job and job.person_id != person.id and job.place.channel_id != asked.channel_id:
+        if job is None or job.place.channel_id == asked.channel_id:
+            return
+        owner = await self._store.identity(job.person_id, "slack")
+        if owner is None or owner.user_id != asked.user_id:
             raise Unknown(job_id)
 
     async def _moderates(self, asked: Asked, person: Person, job: Job) -> bool:
         return job.person_id != person.id and await self._people.is_admin(asked.user_id)
-
-    def _place(self, asked: Asked) -> Place:
-        return replace(asked.place, workspace_id=self._web.team_id)
 
     def _named(self, text: str) -> str:
         """The commands by the names that they have here."""

@@ -1,18 +1,16 @@
 """The views that people fill in or look at: the form of a new image, a text to change, the App Home."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bot import answers, flags, quota, wording
+from bot import flags, quota, wording
 from bot.commands import Imagine
-from bot.controls import Control, Press
+from bot.controls import Press
 from bot.errors import BadImage, BadOption, Refused
-from bot.jobs import Job, Status
 from bot.phrases import clip, units
 from bot.prompt import MAX_COUNT, Quality, plain_draw
 from bot.slack import messages
 from bot.slack.messages import Block
-from bot.views import QueueView, QuotaView
 from engine.catalogue import Catalogue
 from engine.protocol import MAX_SEED
 
@@ -69,14 +67,14 @@ def told(title: str, it: wording.Sentence) -> View:
     return _modal(title, Press("told"), messages.sentence(it)["blocks"], "")
 
 
-def filled_in(values: Mapping[str, Mapping[str, Any]]) -> tuple[Imagine, str | None, str]:
-    """What a form of a new image asks for; the file to draw over; the channel to post in, or ""."""
+def filled_in(values: Mapping[str, Mapping[str, Any]]) -> tuple[Imagine, str, str]:
+    """What a form of a new image asks for; the file to draw over, or ""; the channel to post in, or ""."""
     given = {name: _value(next(iter(fields.values()), {})) for name, fields in values.items()}
     text, image, where = (given.pop(name, None) for name in ("prompt", "image", "where"))
     options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     if not where:
         options["private"] = True
-    return Imagine(text or "", options), image, where or ""
+    return Imagine(text or "", options), image or "", where or ""
 
 
 def errors(error: Refused, it: wording.Sentence, values: Mapping[str, object]) -> dict[str, str]:
@@ -90,40 +88,23 @@ def errors(error: Refused, it: wording.Sentence, values: Mapping[str, object]) -
     return {field if field in values else "prompt": clip(messages.spoken(said), MAX_ERROR)}
 
 
-def home(view: QuotaView, own: Sequence[tuple[Job, Mapping[int, str]]], defaults: str, queue: QueueView | None) -> View:
-    """`own`: the last pictures with the files that Slack keeps of them; `queue` is for admins."""
-    said = answers.quota(view, messages.moment)
-    blocks = [_header("Your units"), messages.rich(*messages.runs(said))]
-    blocks += messages.actions([Control("New image", Press("new")), Control("Refresh", Press("home"))])
-    blocks += [_header("Defaults"), messages.rich(*messages.runs(defaults))]
-    if queue is not None:
-        waiting = answers.queue(queue, messages.moment, messages.plain)
-        blocks += [_header("Queue"), messages.rich(*messages.runs(clip(waiting, messages.MAX_TEXT)))]
-    if own:
-        blocks.append(_header("Your last pictures"))
-    for job, files in own:
-        line = wording.done_line(job) if job.status == Status.DELIVERED else str(job.status)
-        title = messages.literal(clip(" ".join(wording.title(job).split()), 200), bold=True)
-        blocks.append(messages.rich(*title, *messages.runs(f"\n{line}")))
-        blocks += [messages.image(job, file_id) for file_id in files.values()]
-    return {"type": "home", "blocks": blocks[:100]}
-
-
 def _modal(title: str, press: Press, blocks: list[Block], submit: str, metadata: str = "") -> View:
     view = {
         "type": "modal",
         "callback_id": press.id,
-        "title": _plain(title),
+        "title": plain_text(title),
         "blocks": blocks,
-        "close": _plain("Close"),
+        "close": plain_text("Close"),
     }
-    return view | ({"submit": _plain(submit)} if submit else {}) | ({"private_metadata": metadata} if metadata else {})
+    return (
+        view | ({"submit": plain_text(submit)} if submit else {}) | ({"private_metadata": metadata} if metadata else {})
+    )
 
 
 def _input(name: str, label: str, element: Block, hint: str = "", *, needed: bool = False) -> Block:
     """The name of a field is the option's."""
-    made = {"type": "input", "block_id": name, "label": _plain(label), "element": element | {"action_id": name}}
-    return made | {"optional": not needed} | ({"hint": _plain(hint)} if hint else {})
+    made = {"type": "input", "block_id": name, "label": plain_text(label), "element": element | {"action_id": name}}
+    return made | {"optional": not needed} | ({"hint": plain_text(hint)} if hint else {})
 
 
 def _typed(text: str = "") -> Block:
@@ -133,7 +114,7 @@ def _typed(text: str = "") -> Block:
 
 def _select(choices: Mapping[str, str]) -> Block:
     found = list(choices.items())[:MAX_CHOICES]
-    options = [{"text": _plain(clip(label, 75)), "value": clip(value, 150)} for value, label in found]
+    options = [{"text": plain_text(clip(label, 75)), "value": clip(value, 150)} for value, label in found]
     return {"type": "static_select", "options": options}
 
 
@@ -152,11 +133,7 @@ def _conversation() -> Block:
     return {"type": "conversations_select", "default_to_current_conversation": True, "response_url_enabled": True}
 
 
-def _header(text: str) -> Block:
-    return {"type": "header", "text": _plain(text)}
-
-
-def _plain(text: str) -> Block:
+def plain_text(text: str) -> Block:
     return {"type": "plain_text", "text": text}
 
 

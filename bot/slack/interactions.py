@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from bot.commands import Imagine
 from bot.controls import Press
-from bot.jobs import Place
 from bot.slack.messages import UNFURLED
 from bot.slack.web import UNREACHED, Web
 
@@ -44,10 +43,6 @@ class Asked:
     job_id: str = ""  # that stands in the message's metadata
     file_id: str = ""  # of the message
     is_ephemeral: bool = False
-
-    @property
-    def place(self) -> Place:
-        return Place("slack", self.team_id, self.channel_id, self.thread_id)
 
 
 class Turn:

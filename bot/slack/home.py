@@ -1,0 +1,57 @@
+"""The App Home: units, defaults, the last pictures, and for admins the queue."""
+
+from collections.abc import Mapping, Sequence
+
+from slack_sdk.errors import SlackApiError
+
+from bot import answers, wording
+from bot.controls import Control, Press
+from bot.jobs import Job, Person, Status
+from bot.phrases import clip
+from bot.slack import messages, uploads
+from bot.slack.faults import Fault, fault
+from bot.slack.forms import View, plain_text
+from bot.slack.messages import Block, moment
+from bot.slack.web import Web
+from bot.store import Store
+from bot.studio import Studio
+from bot.views import QueueView, QuotaView
+
+LAST_PICTURES = 3
+
+Pictures = Sequence[tuple[Job, Mapping[int, str]]]  # with the files that Slack keeps of them
+
+
+async def publish(web: Web, studio: Studio, store: Store, person: Person, user_id: str, *, is_admin: bool) -> None:
+    last = [job for job in await studio.history(person, 10) if uploads.done(job)][:LAST_PICTURES]
+    own: Pictures = [(job, await store.uploads(job.id)) for job in last]
+    queue = await studio.queue(person) if is_admin else None
+    quota, defaults = await studio.quota(person), answers.settings(await studio.settings(person))
+    bare: Pictures = [(job, {}) for job in last]
+    for shown in (own, bare):  # without the pictures, where one is gone
+        try:
+            await web.views_publish(user_id=user_id, view=view(quota, shown, defaults, queue))
+            return
+        except SlackApiError as error:
+            if fault(error) != Fault.NOT_YET:
+                raise
+
+
+def view(quota: QuotaView, own: Pictures, defaults: str, queue: QueueView | None) -> View:
+    blocks = [_header("Your units"), messages.rich(*messages.runs(answers.quota(quota, moment)))]
+    blocks += messages.actions([Control("New image", Press("new")), Control("Refresh", Press("home"))])
+    blocks += [_header("Defaults"), messages.rich(*messages.runs(defaults))]
+    if queue is not None:
+        waiting = clip(answers.queue(queue, moment, messages.plain), messages.MAX_TEXT)
+        blocks += [_header("Queue"), messages.rich(*messages.runs(waiting))]
+    blocks += [_header("Your last pictures")] if own else []
+    for job, files in own:
+        line = wording.done_line(job) if job.status == Status.DELIVERED else str(job.status)
+        title = messages.literal(clip(" ".join(wording.title(job).split()), 200), bold=True)
+        blocks.append(messages.rich(*title, *messages.runs(f"\n{line}")))
+        blocks += [messages.image(job, file_id) for file_id in files.values()]
+    return {"type": "home", "blocks": blocks[:100]}
+
+
+def _header(text: str) -> Block:
+    return {"type": "header", "text": plain_text(text)}
