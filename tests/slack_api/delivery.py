@@ -307,7 +307,7 @@ class Delivery(Faults, World):
     async def _send_signed(self, act: Act, retry: tuple[int, str] | None) -> str | None:
         body, kind = self.body_of(act)
         headers = {"Content-Type": kind, "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
-        headers |= self.sign(body)
+        headers |= self.sign(body, at=self.signed_at() + act.deliveries - 1)  # later than the one before
         if retry is not None:
             headers |= {"X-Slack-Retry-Num": str(retry[0]), "X-Slack-Retry-Reason": retry[1]}
         if not act.sent[0]:

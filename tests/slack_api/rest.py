@@ -130,6 +130,8 @@ class Rest(Uploads):
         spoilt = await self._delay(faults, is_after=False)
         if spoilt is not None:
             return self._spoil(incoming, request, spoilt)
+        if faults and (incoming.transport is None or incoming.transport.is_closing()):
+            return web.Response(status=499)  # whoever asked is gone: it never arrived
         try:
             status, answer = 200, call()
         except Refusal as refusal:
