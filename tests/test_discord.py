@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import pytest
 from PIL import Image
 
-from bot.errors import CannotStart
+from bot.errors import CannotStart, Unavailable
 from bot.jobs import Identity, Status
 from tests.discord_api import DiscordAPI, NotOffered, Permission, Upload
 from tests.discord_house import DiscordHouse, job_id
@@ -766,3 +766,54 @@ async def house_until(house, name, reached):
             while not reached(job := await house.job(name)):
                 await anext(changes)
         return job
+
+
+async def test_what_could_not_be_queued_when_it_was_answered_is_queued_a_little_later(api, tmp_path, monkeypatch):
+    monkeypatch.setattr("bot.discord.connection.RECOVER_SECONDS", 0.3)
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        acknowledged, refusals = house.store.acknowledged, [Unavailable("the disk is full")]
+
+        async def full_once(*args, **more):
+            if refusals:
+                raise refusals.pop()
+            return await acknowledged(*args, **more)
+
+        monkeypatch.setattr(house.store, "acknowledged", full_once)
+        asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car", "quality": "draft"})
+        await api.until(lambda: asked.message.attachments and "More…" in asked.message.labels)
+        assert refusals == []
+
+
+async def test_an_answer_that_did_not_reach_discord_is_said_again(api, tmp_path):
+    api.fail("POST", r"/interactions/.*", drop=True)
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car", "quality": "draft"})
+        await api.until(lambda: asked.message.attachments and "More…" in asked.message.labels)
+        reroll = api.fail("POST", r"/interactions/.*", drop=True)
+        await api.press(api.ada, asked.message, "Re-roll")
+        thread = await api.until(lambda: thread_of(api, asked.message))
+        await api.until(lambda: thread.messages and thread.last.attachments)
+        assert reroll.hits == 1
+        assert await house.store.unanswered("discord") == []
+
+
+async def test_a_message_that_was_posted_before_the_nonce_was_forgotten_is_found(api, tmp_path, slow_steps):
+    """The bot dies between posting and writing it down, and comes back when Discord has forgotten the nonce."""
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        message = await a_picture(api, house, steps=2)
+        forgotten = []
+        posted = house.store.posted
+
+        async def lost(job_id, **where):
+            forgotten.append(job_id)
+
+        house.store.posted = lost
+        await api.press(api.ada, message, "Re-roll")
+        await api.until(lambda: forgotten)
+        house.store.posted = posted
+        api.advance(600)
+        house.ahead_ms += 600_000
+        job = await house.store.job(forgotten[0])
+        place = await house.adapter.post(job)
+        thread = thread_of(api, message)
+        assert [str(each.id) for each in thread.messages if each.author is api.bot] == [place.message_id]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bot.discord.desk import Desk
 from bot.discord.faults import Fault, fault
 from bot.discord.interactions import UNREACHED
 from bot.discord.messages import Button
-from bot.errors import CannotStart
+from bot.errors import CannotStart, Unavailable
 from bot.given import AT_ONCE
 from bot.settings import Settings
 from bot.store import Store
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 INTENTS = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
 LONGEST_PAUSE_SECONDS = 300.0
+RECOVER_SECONDS = 60.0
 _COMMANDS_NOTE = "discord commands"
 _PORTAL = "Discord's developer portal (https://discord.com/developers/applications)"
 _FATAL = {
@@ -108,7 +110,11 @@ class Connection:
             async with self._client:
                 await self._until_reached(self._sign_in)
                 self._end_when_revoked()
-                await self._until_reached(self._client.connect)
+                recovering = asyncio.create_task(self._recover_now_and_then())
+                try:
+                    await self._until_reached(self._client.connect)
+                finally:
+                    recovering.cancel()
             if self._ending:
                 raise _fatal(4004)
         except discord.PrivilegedIntentsRequired:
@@ -117,6 +123,15 @@ class Connection:
             raise _fatal(4004) from None
         except discord.ConnectionClosed as error:
             raise _fatal(error.code) from error
+
+    async def _recover_now_and_then(self) -> None:
+        """What was accepted and could not be queued then, by a full disk or a fault: it is, while its token lasts."""
+        while True:
+            await asyncio.sleep(RECOVER_SECONDS)
+            try:
+                await self._client.desk.recover(int((time.time() - RECOVER_SECONDS) * 1000))
+            except (Unavailable, *UNREACHED) as error:
+                log.warning("what waits for its answer cannot be looked up: %r", error)
 
     async def _until_reached(self, step: Callable[[], Awaitable[None]]) -> None:
         pause = 1.0

@@ -83,9 +83,11 @@ class Echo:
                 log.warning("job %s: its message comes later: %r", job.id, error)
             await self._studio.acknowledged([job])
 
-    async def recover(self) -> None:
-        """After a restart: of what was being answered, Discord knows whether the answer arrived."""
+    async def recover(self, until_ms: int | None = None) -> None:
+        """Of what was being answered when the bot stopped, or until then, Discord knows whether the answer arrived."""
         for job in await self._store.unanswered("discord"):
+            if until_ms is not None and job.created_ms > until_ms:
+                continue
             token = await self._store.token(job.id, job.created_ms)
             message_id = await self._answered_in(token) if token else None
             if message_id is None:
