@@ -1,6 +1,8 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.pace import Pace, done_at_ms, percent
 from bot.queue import FairQueue
@@ -64,7 +66,7 @@ def test_dear_jobs_wait_longer_than_cheap_ones(queue, ada, bob):
 def test_a_weight_of_two_gets_twice_the_share(queue, ada, bob):
     ada.asks(30)
     bob.asks(30, weight=2)
-    assert taken(queue, 15).count(2) == 10
+    assert taken(queue, 18).count(2) == 12
 
 
 def test_a_waiting_job_is_not_overtaken_for_ever(queue, ada):
@@ -129,6 +131,56 @@ def test_a_suspect_waits_until_the_engine_is_empty(queue, ada, bob):
     ada.asks(is_suspect=True)
     assert queue.take(drawing) is None
     assert queue.take([]).person_id == 1
+
+
+def test_who_asks_again_and_again_gains_nothing_by_it(queue, ada, bob):
+    ada.asks(20)
+    order = []
+    for _ in range(20):  # as soon as one is taken the next is there
+        bob.asks()
+        order.append(queue.take([]).person_id)
+    assert 8 <= order.count(2) <= 12
+
+
+def test_newcomers_without_end_keep_nobody_waiting_for_ever(queue, ada):
+    ada.asks(3, cost=2)
+    order = []
+    for person_id in range(100, 400):
+        Someone(queue, person_id).asks(cost=2)
+        order.append(queue.take([]).person_id)
+    assert order.count(1) == 3
+    assert order.index(1, 1) < 12
+
+
+def test_a_light_role_and_a_dear_job_come_in_their_turn(queue, ada, bob):
+    ada.asks(1, cost=50, weight=0.1)
+    bob.asks(1000, weight=10)
+    assert 1 in taken(queue, 1001)
+
+
+def test_a_held_job_holds_back_nobody_else(queue, ada, bob):
+    ada.asks(2)
+    bob.asks(1)
+    held = queue.take([], is_held=lambda waiting: waiting.person_id == 1)
+    assert held.person_id == 2
+    assert queue.take([], is_held=lambda waiting: True) is None
+    assert taken(queue, 2) == [1, 1]
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9), st.sampled_from([0.5, 1, 3]), st.booleans())))
+def test_no_job_is_lost_or_taken_twice_and_the_order_is_what_was_announced(steps):
+    queue, there, seen = FairQueue(), set(), set()
+    for number, (person_id, cost, weight, takes) in enumerate(steps):
+        queue.add(f"{number}", person_id, cost=cost, images=1, weight=weight)
+        there.add(f"{number}")
+        if takes:
+            announced = next(iter(queue))
+            assert queue.take([]) == announced
+            seen.add(announced.job_id)
+    order = [waiting.job_id for waiting in queue]
+    assert order == [queue.take([]).job_id for _ in range(len(queue))]
+    assert len(order) == len(there) - len(seen)
+    assert there == seen | set(order)
 
 
 def test_an_estimate_follows_what_was_measured(draw):
