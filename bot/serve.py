@@ -164,7 +164,7 @@ def _connections(settings: Settings, parts: Parts, store: Store, models: Catalog
         from bot.slack import connection as slack
 
         connected, adapters["slack"] = slack.connect(
-            settings, studio, store, models=models, spool=spool, now_ms=_now_ms
+            settings, studio, store, parts.admin, models=models, spool=spool, now_ms=_now_ms
         )
         connections.append(connected)
     return connections

@@ -5,6 +5,7 @@ import socket
 import time
 
 from bot.adapter import Page
+from bot.admin import Admin
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.feed import Feed
@@ -61,8 +62,9 @@ class SlackHouse:
         self.studio = Studio(
             rules, self.store, self.dispatch, self.feed, now_ms=self.now_ms, new_seed=lambda: next(seeds)
         )
+        self.admin = Admin(self.store, self.studio, limits, models=read_catalogue(), now_ms=self.now_ms)
         self.connection, adapters["slack"] = connect(
-            self.settings, self.studio, self.store, models=read_catalogue(), spool=spool, now_ms=self.now_ms
+            self.settings, self.studio, self.store, self.admin, models=read_catalogue(), spool=spool, now_ms=self.now_ms
         )
         self.adapter = adapters["slack"]
         self.progress = Progress(self.store, self.feed, adapters, clock=time.monotonic)

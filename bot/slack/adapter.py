@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -100,9 +101,9 @@ class SlackAdapter:
         opened = await self._web.conversations_open(users=user_id)
         return str(opened["channel"]["id"])
 
-    async def send_alone(self, job: Job, index: int, path: Any, suffix: str, user_id: str) -> None:
-        """A file of the job to one person."""
-        file_id = await uploads.send(self._web, path, wording.file_name(job.id, index, suffix), job)
+    async def send_alone(self, user_id: str, name: str, what: Path | bytes, *, alt_text: str) -> None:
+        """A file to one person, in their direct messages."""
+        file_id = await uploads.send(self._web, what, name, alt_text)
         await uploads.complete(self._web, [file_id], await self.direct(user_id), None)
 
     async def again(self, job: Job) -> Mapping[str, Any]:

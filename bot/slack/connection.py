@@ -18,6 +18,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 
+from bot.admin import Admin
 from bot.errors import CannotStart
 from bot.settings import Settings
 from bot.slack.adapter import SlackAdapter
@@ -41,13 +42,20 @@ _MAX_BODY_BYTES = 2**20
 
 
 def connect(
-    settings: Settings, studio: Studio, store: Store, *, models: Catalogue, spool: Path, now_ms: Callable[[], int]
+    settings: Settings,
+    studio: Studio,
+    store: Store,
+    admin: Admin,
+    *,
+    models: Catalogue,
+    spool: Path,
+    now_ms: Callable[[], int],
 ) -> tuple["Connection", SlackAdapter]:
     assert settings.slack_bot_token
     web = Web(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
     adapter = SlackAdapter(web, store, now_ms=now_ms)
     given = Given(settings, web, spool / "given")
-    desk = Desk(settings, studio, store, adapter, web, models=models, given=given, now_ms=now_ms)
+    desk = Desk(settings, studio, store, adapter, web, admin, models=models, given=given, now_ms=now_ms)
     return Connection(settings, web, desk), adapter
 
 

@@ -11,18 +11,21 @@ from typing import cast
 from slack_sdk.errors import SlackApiError
 
 from bot import answers, asks, wording
-from bot.buttons import as_text, stored_file
+from bot.admin import Admin
+from bot.buttons import as_text
 from bot.commands import Ask, Imagine, read_command
 from bot.controls import Control, Press, meant, more, read_press
-from bot.errors import BadOption, CannotPost, NoPermission, NotServed, Refused, Unconfirmed, Unknown
+from bot.errors import BadOption, CannotPost, NotServed, Refused, Unconfirmed, Unknown
 from bot.jobs import Job, Person, Place
 from bot.offers import Offers
 from bot.settings import Settings
-from bot.slack import forms, home, messages, uploads
+from bot.slack import admin as orders
+from bot.slack import forms, messages, private, uploads
 from bot.slack.adapter import SlackAdapter
 from bot.slack.echo import Echo
 from bot.slack.faults import Fault, fault
 from bot.slack.given import Given
+from bot.slack.home import Home
 from bot.slack.interactions import Asked, Turn
 from bot.slack.messages import clock, moment
 from bot.slack.people import People
@@ -33,18 +36,18 @@ from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = {"how": "strip.jpg", "original": "png"}
-
 
 class Desk:
     """Everything that a person can do; each turn is answered, whatever happens."""
 
     def __init__(
-        self, settings: Settings, studio: Studio, store: Store, adapter: SlackAdapter, web: Web, *,
+        self, settings: Settings, studio: Studio, store: Store, adapter: SlackAdapter, web: Web, admin: Admin, *,
         models: Catalogue, given: Given, now_ms: Callable[[], int],
     ):  # fmt: skip
         self._studio, self._store, self._adapter, self._web, self._models = studio, store, adapter, web, models
         self._given, self._people, self._offers = given, People(settings, web), Offers()
+        self._admin, self._home = admin, Home(web, studio, store, now_ms)
+        admin.platforms["slack"] = orders.WorkspacePlatform(self._people, adapter)
         self._echo = Echo(studio, store, adapter, web, self._people, now_ms)
         self._new_image = forms.NewImage(models, settings.model, lambda: studio.styles)
         self._commands = settings.slack_commands
@@ -60,13 +63,13 @@ class Desk:
                 case "form":
                     await self._submitted(turn)
                 case "shortcut":
-                    await self._open(turn, self._new_image.view())
+                    await private.open_view(turn, self._web, self._new_image.view())
                 case "menu":
                     await self._menu(turn)
                 case "mention":
                     await self._mentioned(turn)
                 case "home":
-                    await self._home(asked)
+                    await self._show_home(asked)
                 case "gone":
                     await self._web.auth_test()  # if it is refused, that ends the process
 
@@ -78,13 +81,13 @@ class Desk:
             raise BadOption(asked.command, "unknown", allowed=" ".join(self._commands))
         match self._commands.index(asked.command):
             case 0 if not asked.text:
-                await self._open(turn, self._new_image.view())
+                await private.open_view(turn, self._web, self._new_image.view())
             case 0:
                 await self._imagine(turn, Imagine(asked.text))
             case 1:
                 await self._do(turn, read_command(f"/limner {asked.text}"))
             case _:
-                await self._moderate(turn)
+                await self._order(turn, asked.text or "help")
 
     async def _do(self, turn: Turn, what: Imagine | Ask | Press, *, is_confirmed: bool = False) -> None:
         match what:
@@ -116,29 +119,15 @@ class Desk:
             case Press():
                 await self._child(turn, answered)
             case Job():
-                await self._show(turn, answered)
+                await private.job_again(turn, self._adapter, self._store, answered)
             case str():
                 await turn.tell(messages.answer(self._named(answered)))
 
-    async def _moderate(self, turn: Turn) -> None:
-        """`/limner-admin job …`: who may is asked at each use."""
+    async def _order(self, turn: Turn, text: str) -> None:
+        """`/limner-admin …`"""
         turn.ack()
-        asked = turn.asked
-        if not await self._people.is_admin(asked.user_id):
-            raise NoPermission("you", "an admin of Limner")
-        person, place = await self._echo.person(asked), self._echo.place(asked)
-        match asked.text.lower().split():
-            case ["job", "show", job_id]:
-                job = await self._studio.job(person, job_id.strip("`#"), place)
-            case ["job", "cancel", job_id]:
-                job = await self._studio.cancel(person, job_id.strip("`#"), place, is_moderator=True)
-            case ["job", "delete", job_id]:
-                job = await self._delete(person, place, Press("delete", job_id.strip("`#")), None, is_moderator=True)
-            case _:
-                raise BadOption(
-                    f"{asked.command} {asked.text}".strip(), "unknown", allowed="job show|cancel|delete JOB"
-                )
-        await self._show(turn, job)
+        person, place = await self._echo.person(turn.asked), self._echo.place(turn.asked)
+        await orders.give(self._admin, self._people, self._adapter, turn, person, place, text)
 
     async def _pressed(self, turn: Turn) -> None:
         """A button of any message, of this release or an older one."""
@@ -148,10 +137,13 @@ class Desk:
             case None:
                 raise Unknown
             case Press("new"):
-                await self._open(turn, self._new_image.view())
+                await private.open_view(turn, self._web, self._new_image.view())
                 return None
+            case Press("pause" | "resume"):
+                await self._order(turn, press.verb)
+                return await self._show_home(asked)
             case Press("home"):
-                return await self._home(asked)
+                return await self._show_home(asked)
             case Press("offer"):
                 return await self._take_offer(turn, press)
             case Press("remix"):
@@ -182,11 +174,7 @@ class Desk:
                 await self._delete(person, place, press, press.index, is_moderator=is_moderator)
                 await turn.tell(messages.answer(f"Deleted `{job.id}` image {press.index + 1}."))
             case "how" | "original":
-                suffix = SUFFIXES[press.verb]
-                path = stored_file(job, press.index, suffix)
-                turn.ack()
-                await self._adapter.send_alone(job, press.index, path, suffix, asked.user_id)
-                await turn.tell(messages.answer(wording.IN_MESSAGES))
+                await private.file(turn, self._adapter, job, press)
             case "dm":
                 turn.asked = replace(asked, channel_id=await self._adapter.direct(asked.user_id), thread_id=None)
                 await self._child(turn, Press("again", job.id, press.index))
@@ -243,25 +231,20 @@ class Desk:
             async with self._answering(turn):
                 await self._echo.post(turn, [job])
 
-    async def _home(self, asked: Asked) -> None:
+    async def _show_home(self, asked: Asked) -> None:
         person, is_admin = await self._echo.person(asked), await self._people.is_admin(asked.user_id)
-        await home.publish(self._web, self._studio, self._store, person, asked.user_id, is_admin=is_admin)
-
-    async def _open(self, turn: Turn, view: forms.View) -> str:
-        opened = await self._web.views_open(trigger_id=turn.asked.trigger_id, view=view)
-        turn.ack()
-        return str(opened["view"]["id"])
+        await self._home.publish(person, asked.user_id, is_admin=is_admin)
 
     async def _open_remix(self, turn: Turn, press: Press) -> None:
         """The form is opened before anything is looked up, since its trigger lasts three seconds."""
         asked = turn.asked
-        view_id = await self._open(turn, forms.text_form("Remix", press, None))
+        view_id = await private.open_view(turn, self._web, forms.text_form("Remix", press, None))
         try:
             person = await self._echo.person(asked)
             await self._require_sight(asked, press.job_id)
             job = await self._studio.job(person, press.job_id, self._echo.place(asked))
-            text, where = as_text(job, press.index, self._models), json.dumps([asked.channel_id, asked.thread_id])
-            view = forms.text_form("Remix", press, text, where)
+            text = as_text(job, press.index, self._models)
+            view = forms.text_form("Remix", press, text, private.here(turn))
         except Refused as error:
             view = forms.told("Remix", wording.refusal(error, clock))
         await self._web.views_update(view_id=view_id, view=view)
@@ -270,8 +253,8 @@ class Desk:
         asked = turn.asked
         offer = self._offers.take(press, asked.user_id)
         if offer.form:
-            where = json.dumps([asked.channel_id, asked.thread_id])
-            await self._open(turn, forms.text_form("Edit", offer.form.press, offer.form.text, where))
+            view = forms.text_form("Edit", offer.form.press, offer.form.text, private.here(turn))
+            await private.open_view(turn, self._web, view)
             return
         await self._do(turn, offer.what, is_confirmed=True)
         await turn.take_away()
@@ -280,15 +263,6 @@ class Desk:
         turn.what = press
         await self._require_sight(turn.asked, press.job_id)
         await self._echo.press(turn, press, is_confirmed=is_confirmed)
-
-    async def _show(self, turn: Turn, job: Job) -> None:
-        """A job once more, only for the asker."""
-        turn.ack()
-        if uploads.done(job) and not await self._store.uploads(job.id):
-            for image in uploads.done(job):
-                path = stored_file(job, image.index, "jpg")
-                await self._adapter.send_alone(job, image.index, path, "jpg", turn.asked.user_id)
-        await turn.tell(await self._adapter.again(job))
 
     async def _delete(
         self, person: Person, place: Place, press: Press, index: int | None, *, is_moderator: bool

@@ -1,10 +1,11 @@
 """The App Home: units, defaults, the last pictures, and for admins the queue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from slack_sdk.errors import SlackApiError
 
 from bot import answers, wording
+from bot.allowances import EVERYWHERE
 from bot.controls import Control, Press
 from bot.jobs import Job, Person, Status
 from bot.phrases import clip
@@ -13,7 +14,7 @@ from bot.slack.faults import Fault, fault
 from bot.slack.forms import View, plain_text
 from bot.slack.messages import Block, moment
 from bot.slack.web import Web
-from bot.store import Store
+from bot.store import Halt, Store
 from bot.studio import Studio
 from bot.views import QueueView, QuotaView
 
@@ -22,28 +23,37 @@ LAST_PICTURES = 3
 Pictures = Sequence[tuple[Job, Mapping[int, str]]]  # with the files that Slack keeps of them
 
 
-async def publish(web: Web, studio: Studio, store: Store, person: Person, user_id: str, *, is_admin: bool) -> None:
-    last = [job for job in await studio.history(person, 10) if uploads.done(job)][:LAST_PICTURES]
-    own: Pictures = [(job, await store.uploads(job.id)) for job in last]
-    queue = await studio.queue(person) if is_admin else None
-    quota, defaults = await studio.quota(person), answers.settings(await studio.settings(person))
-    bare: Pictures = [(job, {}) for job in last]
-    for shown in (own, bare):  # without the pictures, where one is gone
-        try:
-            await web.views_publish(user_id=user_id, view=view(quota, shown, defaults, queue))
-            return
-        except SlackApiError as error:
-            if fault(error) != Fault.NOT_YET:
-                raise
+class Home:
+    def __init__(self, web: Web, studio: Studio, store: Store, now_ms: Callable[[], int]):
+        self._web, self._studio, self._store, self._now_ms = web, studio, store, now_ms
+
+    async def publish(self, person: Person, user_id: str, *, is_admin: bool) -> None:
+        studio, store = self._studio, self._store
+        last = [job for job in await studio.history(person, 10) if uploads.done(job)][:LAST_PICTURES]
+        own: Pictures = [(job, await store.uploads(job.id)) for job in last]
+        queue = await studio.queue(person) if is_admin else None
+        halts = await store.rules.pauses(self._now_ms()) if is_admin else {}
+        pause = halts.get(("slack", self._web.team_id)) or halts.get(EVERYWHERE)
+        quota, defaults = await studio.quota(person), answers.settings(await studio.settings(person))
+        bare: Pictures = [(job, {}) for job in last]
+        for shown in (own, bare):  # without the pictures, where one is gone
+            try:
+                await self._web.views_publish(user_id=user_id, view=view(quota, shown, defaults, queue, pause))
+                return
+            except SlackApiError as error:
+                if fault(error) != Fault.NOT_YET:
+                    raise
 
 
-def view(quota: QuotaView, own: Pictures, defaults: str, queue: QueueView | None) -> View:
+def view(quota: QuotaView, own: Pictures, defaults: str, queue: QueueView | None, pause: Halt | None = None) -> View:
     blocks = [_header("Your units"), messages.rich(*messages.runs(answers.quota(quota, moment)))]
     blocks += messages.actions([Control("New image", Press("new")), Control("Refresh", Press("home"))])
     blocks += [_header("Defaults"), messages.rich(*messages.runs(defaults))]
     if queue is not None:
         waiting = clip(answers.queue(queue, moment, messages.plain), messages.MAX_TEXT)
-        blocks += [_header("Queue"), messages.rich(*messages.runs(waiting))]
+        steps = [Control("Resume", Press("resume")) if pause else Control("Pause", Press("pause"))]
+        reason = messages.literal(f"Paused {pause.reason}".strip() + "\n") if pause else []
+        blocks += [_header("Queue"), messages.rich(*reason, *messages.runs(waiting)), *messages.actions(steps)]
     blocks += [_header("Your last pictures")] if own else []
     for job, files in own:
         line = wording.done_line(job) if job.status == Status.DELIVERED else str(job.status)

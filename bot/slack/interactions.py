@@ -120,6 +120,11 @@ def words(text: str) -> str:
     return unescape(_FORMATTED.sub(_as_typed, text)).strip()
 
 
+def _order(text: str) -> str:
+    """The same, with people as `@U024BE7LH`."""
+    return words(re.sub(r"<@(\w+)(?:\|[^>]*)?>", r"@\1", text))
+
+
 def _as_typed(match: re.Match[str]) -> str:
     if match[1]:
         return f"#{match[3]}" if match[1] == "#" and match[3] else " "
@@ -130,7 +135,7 @@ def _command(body: Mapping[str, Any]) -> Asked:
     return Asked(
         "command", _key(body, "trigger_id"), body.get("team_id", ""), body.get("user_id", ""),
         channel_id=body.get("channel_id", ""),
-        text=words(body.get("text", "")), command=body["command"],
+        text=_order(body.get("text", "")), command=body["command"],
         trigger_id=body.get("trigger_id", ""), response_url=body.get("response_url", ""),
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ class People:
 
     async def require_may_draw(self, user_id: str) -> Member:
         """Raises NotServed for whom the operator does not serve, and for whoever Slack does not tell of."""
-        member = await self._member(user_id)
+        member = await self.member(user_id)
         if member is None:
             raise NotServed("unseen")
         if member.is_deactivated or member.is_bot:
@@ -50,13 +50,13 @@ class People:
         return asking.result() if asking and asking.done() and until > time.monotonic() else None
 
     async def is_admin(self, user_id: str) -> bool:
-        member = await self._member(user_id)
+        member = await self.member(user_id)
         if member is None or member.is_deactivated:
             return False
         of_workspace = self._settings.slack_workspace_admins and member.is_admin and not member.is_stranger
         return of_workspace or user_id in self._settings.slack_admins
 
-    async def _member(self, user_id: str) -> Member | None:
+    async def member(self, user_id: str) -> Member | None:
         """None where Slack does not say."""
         until, asking = self._known.get(user_id, (0.0, None))
         if asking is None or until < time.monotonic():

@@ -5,6 +5,7 @@ before, and on doubt Slack is asked where it is.
 """
 
 import asyncio
+import io
 import time
 from pathlib import Path
 
@@ -41,7 +42,8 @@ async def share(
     for image in done(job):
         if image.index not in known:
             path = Path(image.path).with_suffix(".jpg")
-            known[image.index] = await send(web, path, wording.file_name(job.id, image.index, "jpg"), job)
+            name, alt_text = wording.file_name(job.id, image.index, "jpg"), wording.alt_text(job)
+            known[image.index] = await send(web, path, name, alt_text)
             await store.uploaded(job.id, image.index, known[image.index])
     files = {image.index: known[image.index] for image in done(job)}
     if is_new or not await _is_known(web, files):
@@ -57,12 +59,13 @@ async def share(
     return files
 
 
-async def send(web: Web, path: Path, name: str, job: Job) -> str:
-    """The first two steps: the id of the file, which nobody sees yet."""
-    length = (await asyncio.to_thread(path.stat)).st_size
-    alt_text = wording.alt_text(job)[:MAX_ALT_TEXT]
-    place = await web.files_getUploadURLExternal(filename=name, length=length, alt_txt=alt_text)
-    await web.send_file(str(place["upload_url"]), path)
+async def send(web: Web, what: Path | bytes, name: str, alt_text: str) -> str:
+    """The first two steps: the id of the file, which nobody sees yet. Raises FileNotFoundError."""
+    with io.BytesIO(what) if isinstance(what, bytes) else what.open("rb") as data:
+        length = data.seek(0, io.SEEK_END)
+        data.seek(0)
+        place = await web.files_getUploadURLExternal(filename=name, length=length, alt_txt=alt_text[:MAX_ALT_TEXT])
+        await web.send_file(str(place["upload_url"]), data)
     return str(place["file_id"])
 
 

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -79,12 +78,11 @@ class Web(AsyncWebClient):
             log.info("a response URL was not reached: %s", type(error).__name__)
             return False
 
-    async def send_file(self, url: str, file: Path) -> None:
-        """The second of the three steps. Raises aiohttp.ClientError, TimeoutError, FileNotFoundError."""
+    async def send_file(self, url: str, data: BinaryIO) -> None:
+        """The second of the three steps. Raises aiohttp.ClientError and TimeoutError."""
         timeout = aiohttp.ClientTimeout(total=UPLOAD_SECONDS)
-        with file.open("rb") as data:
-            async with self._session().post(url, data=data, timeout=timeout, allow_redirects=False) as answer:
-                answer.raise_for_status()
+        async with self._session().post(url, data=data, timeout=timeout, allow_redirects=False) as answer:
+            answer.raise_for_status()
 
     def _session(self) -> aiohttp.ClientSession:
         assert self.session

@@ -1,0 +1,46 @@
+"""What only the presser sees: facts, files, a job once more, the form of a remix."""
+
+import json
+
+from bot import wording
+from bot.buttons import stored_file
+from bot.controls import Press
+from bot.jobs import Job
+from bot.slack import forms, messages, uploads
+from bot.slack.adapter import SlackAdapter
+from bot.slack.interactions import Turn
+from bot.slack.web import Web
+from bot.store import Store
+
+SUFFIXES = {"how": "strip.jpg", "original": "png"}
+
+
+async def file(turn: Turn, adapter: SlackAdapter, job: Job, press: Press) -> None:
+    """The original, or the film strip of how it was made, by direct message. Raises Gone."""
+    await _send(turn, adapter, job, press.index, SUFFIXES[press.verb])
+    await turn.tell(messages.answer(wording.IN_MESSAGES))
+
+
+async def job_again(turn: Turn, adapter: SlackAdapter, store: Store, job: Job) -> None:
+    """A job once more, only for the asker; pictures that Slack does not have by direct message. Raises Gone."""
+    if not await store.uploads(job.id):
+        for image in uploads.done(job):
+            await _send(turn, adapter, job, image.index, "jpg")
+    await turn.tell(await adapter.again(job))
+
+
+async def _send(turn: Turn, adapter: SlackAdapter, job: Job, index: int, suffix: str) -> None:
+    path, name = stored_file(job, index, suffix), wording.file_name(job.id, index, suffix)
+    await adapter.send_alone(turn.asked.user_id, name, path, alt_text=wording.alt_text(job))
+
+
+async def open_view(turn: Turn, web: Web, view: forms.View) -> str:
+    """Its id. The trigger lasts three seconds, so nothing is looked up before."""
+    opened = await web.views_open(trigger_id=turn.asked.trigger_id, view=view)
+    turn.ack()
+    return str(opened["view"]["id"])
+
+
+def here(turn: Turn) -> str:
+    """What a form remembers of where it was opened."""
+    return json.dumps([turn.asked.channel_id, turn.asked.thread_id])
