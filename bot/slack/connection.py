@@ -19,7 +19,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 
 from bot.admin import Admin
-from bot.errors import CannotStart
+from bot.errors import CannotStart, Unavailable
 from bot.settings import Settings
 from bot.slack.adapter import SlackAdapter
 from bot.slack.desk import Desk
@@ -37,6 +37,7 @@ PATH = "/slack/events"
 SOCKETS = 2  # so that one is there while the other is replaced
 ACK_SECONDS = 2.0  # Slack waits for three
 LONGEST_PAUSE_SECONDS = 300.0
+RECOVER_SECONDS = 60.0
 MOST_REMEMBERED = 20_000
 _MAX_BODY_BYTES = 2**20
 
@@ -86,12 +87,22 @@ class Connection:
             )
             ends.push_async_callback(self._end_turns)
             await self._sign_in()
-            self._begin(self._desk.recover())
+            self._begin(self._recover_now_and_then())
             if self._settings.slack_app_token:
                 await self._open_sockets(ends)
             else:
                 await self._listen(ends)
             raise await asyncio.shield(self._web.refused)
+
+    async def _recover_now_and_then(self) -> None:
+        older_ms = 0  # nothing of this process waits yet
+        while True:
+            try:
+                await self._desk.recover(older_ms)
+            except Unavailable as error:
+                log.warning("what waits for its message cannot be looked up: %s", error.reason)
+            await asyncio.sleep(RECOVER_SECONDS)
+            older_ms = int(RECOVER_SECONDS * 1000)
 
     def _require_settings(self) -> None:
         settings = self._settings

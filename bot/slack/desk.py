@@ -226,8 +226,9 @@ class Desk:
         job = await self._store.newest_in("slack", thread_id) or await self._store.job_of_message("slack", thread_id)
         return job if job and job.place.channel_id == asked.channel_id else None
 
-    async def recover(self) -> None:
-        async for turn, job in self._echo.left():
+    async def recover(self, older_ms: int = 0) -> None:
+        """What was accepted so long ago, and has no message yet, gets one."""
+        async for turn, job in self._echo.left(older_ms):
             async with self._answering(turn):
                 await self._echo.post(turn, [job])
 

@@ -85,9 +85,11 @@ class Echo:
         if jobs and jobs[0].is_private and not turn.asked.channel_id.startswith("D"):
             await turn.tell(messages.answer(wording.IN_MESSAGES))
 
-    async def left(self) -> AsyncIterator[tuple[Turn, Job]]:
-        """After a restart: what was accepted and has no message yet."""
+    async def left(self, older_ms: int = 0) -> AsyncIterator[tuple[Turn, Job]]:
+        """What was accepted, so long ago, and could not be queued: the bot stopped, or its disk was full."""
         for job in await self._store.unanswered("slack"):
+            if job.id in self._posting or job.created_ms > self._now_ms() - older_ms:
+                continue
             url = await self._store.token(job.id, self._now_ms()) or ""
             identity = await self._store.identity(job.person_id, "slack")
             asked = Asked("command", "", self._web.team_id, identity.user_id if identity else "", response_url=url)
