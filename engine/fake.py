@@ -9,6 +9,8 @@ starts takes the first line away, so a restarted engine goes on where the dead o
     kill [step]          die of SIGKILL
     hang [step]          say nothing any more
     garbage [step]       send bytes that are no message
+    partial [step]       send the beginning of a message, and leave
+    slow [step]          take a second for every step from that one
     fail <kind>          report the job as failed
     flag <index> ...     have the safety check flag these images
 
@@ -154,6 +156,11 @@ class FakeEngine:
             os.kill(os.getpid(), signal.SIGKILL)
         if fault == "hang":
             time.sleep(3600)
+        if fault == "slow":
+            time.sleep(1)
+        if fault == "partial":
+            self._channel.send_raw(b"\x00\x00\x01\x00half")
+            os._exit(1)
         if fault == "garbage":
             self._channel.send_raw(b"\x00\x00\x00\x05hello")
 

@@ -8,11 +8,10 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import crash, endurance, fuzz, points
+from tests.chaos import crash, endurance, fault_engine, fuzz, points
 from tests.chaos.boundaries import FAILING
 from tests.chaos.planted import FAULTS
 
@@ -27,6 +26,8 @@ def main() -> None:
         commands.add_parser("points", help="die before, inside and after each transaction, file, request and frame")
     )
     _calls(commands.add_parser("calls", help="make the n-th call fail, n = 1, 2, 3 …, until there is none"))
+    engine = commands.add_parser("engine", help="every mode of the fault engine at the first, middle and last step")
+    _endurance(engine, lambda folder, given: fault_engine.run(folder))
     _fuzz(commands.add_parser("fuzz", help="prompts, images and weights that are damaged in every way"))
     burst = commands.add_parser("burst", help="so many submits at once")
     burst.add_argument("--n", type=int, default=10_000)
@@ -50,6 +51,7 @@ def _crash(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, required=True)
     parser.add_argument("--who", choices=("bot", "engine", "both"), default="bot")
     parser.add_argument("--planted", choices=tuple(FAULTS), help="a fault that has to be seen")
+    parser.add_argument("--canary", action="store_true", help="at debug level, with a token that must stand nowhere")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop killing after that long")
     _common(parser)
     parser.set_defaults(call=_run_crash)
@@ -63,11 +65,12 @@ def _run_crash(given: argparse.Namespace) -> int:
             who=given.who,
             seed=given.seed,
             planted=given.planted,
+            canary=given.canary,
             limit_seconds=given.seconds,
         )
         report = asyncio.run(running)
     print(crash.told(report))
-    _write(given.json, asdict(report) | {"passed": report.passed})
+    _write(given.json, report)
     return 0 if report.passed else 1
 
 
@@ -93,7 +96,7 @@ def _run_points(given: argparse.Namespace, what: str) -> int:
             kinds = tuple(given.kind or FAILING)
             report = asyncio.run(points.fail_everywhere(at, kinds=kinds, most=given.most))
     print(points.told(report, what))
-    _write(given.json, asdict(report) | {"passed": report.passed})
+    _write(given.json, report)
     return 0 if report.passed else 1
 
 
@@ -107,7 +110,7 @@ def _fuzz(parser: argparse.ArgumentParser) -> None:
 def _run_fuzz(given: argparse.Namespace) -> int:
     report = fuzz.run(given.what, given.n, given.seed)
     print(fuzz.told(report))
-    _write(given.json, asdict(report) | {"passed": report.passed})
+    _write(given.json, report)
     return 0 if report.passed else 1
 
 
@@ -115,17 +118,18 @@ def _endurance(parser: argparse.ArgumentParser, start: Callable[[Path, argparse.
     def call(given: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as folder:
             report = asyncio.run(start(given.keep or Path(folder), given))
-        print(endurance.told(report))
-        _write(given.json, asdict(report) | {"passed": report.passed})
+        print(report.told() if isinstance(report, fault_engine.Report) else endurance.told(report))
+        _write(given.json, report)
         return 0 if report.passed else 1
 
     _common(parser)
     parser.set_defaults(call=call)
 
 
-def _write(file: Path | None, figures: dict[str, object]) -> None:
+def _write(file: Path | None, report: Any) -> None:
     if file:
-        file.write_text(json.dumps(figures, indent=1) + "\n")
+        figures = vars(report) | {"passed": report.passed}
+        file.write_text(json.dumps(figures, indent=1, default=vars) + "\n")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class Report:
     jobs_by_state: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     slowest_start_seconds: float = 0.0
+    secrets_found: list[str] = field(default_factory=list)
     api: dict[str, int] = field(default_factory=dict)
     engines_left: int = 0
     left_by_itself: list[int] = field(default_factory=list)  # exit codes of bots that nobody had killed
@@ -38,7 +39,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        is_calm = self.engines_left == 0 and not self.left_by_itself
+        is_calm = self.engines_left == 0 and not self.left_by_itself and not self.secrets_found
         return self.verdict.is_clean and self.hits >= LEAST_HITS * self.kills and is_calm
 
 
@@ -50,13 +51,21 @@ async def run(
     seed: int,
     planted: str | None = None,
     limit_seconds: float = 1e9,
+    canary: bool = False,
     **day: float,
 ) -> Report:
     """Kill that often, or until the time is over; then let everything end in peace."""
     dice, started = random.Random(seed), time.monotonic()
     platform, report = OnDiscord(random.Random(dice.random()), **day), Report(who, seed)
     await platform.open()
-    limits = {"LIMNER_ALLOWANCE": "1000000", "LIMNER_OWN_WAITING": "10000", "LIMNER_WAITING": "100000"}
+    if canary:
+        platform.api.token = f"canary-{dice.getrandbits(128):x}"
+    limits = {
+        "LIMNER_TEST_DEBUG": "1" if canary else "",
+        "LIMNER_ALLOWANCE": "1000000",
+        "LIMNER_OWN_WAITING": "10000",
+        "LIMNER_WAITING": "100000",
+    }
     bot = Bot(folder / "data", planted, LIMNER_FAKE_STEP_SECONDS=STEP_SECONDS, **limits, **platform.settings())
     try:
         asking = asyncio.create_task(platform.ask_for_ever())
@@ -74,6 +83,7 @@ async def run(
     finally:
         await bot.close()
         await platform.close()
+    report.secrets_found = find_secrets(bot, platform)
     report.left_by_itself = bot.left_by_itself
     report.api, report.seconds = dict(platform.api.counts), time.monotonic() - started
     return report
@@ -131,6 +141,19 @@ async def _until(reached, seconds: float, otherwise: str) -> None:
         raise TimeoutError(otherwise) from None
 
 
+def find_secrets(bot: Bot, platform: OnDiscord) -> list[str]:
+    """Where the bot's token, or that of an interaction, can be read: log, pictures, messages; the token in any file."""
+    token, others = platform.api.token.encode(), [each.token.encode() for each in platform.api.interactions]
+    texts = {"messages": "\n".join(m.text for shown in platform.shown().values() for m in shown).encode()}
+    files = [bot.log, *(file for file in bot.data.rglob("*") if file.is_file())]
+    found = []
+    for name, content in [*texts.items(), *((str(file), file.read_bytes()) for file in files)]:
+        is_database = Path(name).name.startswith("limner")  # keeps those of interactions, for fifteen minutes
+        may_not_have = [token] if is_database and not name.endswith(".log") else [token, *others]
+        found += [f"{name}: {secret[:12]!r}…" for secret in may_not_have if secret in content]
+    return found
+
+
 def told(report: Report) -> str:
     it, states_hit = report.verdict, dict(report.kills_by_state)
     share = 100 * report.hits / max(1, report.kills)
@@ -149,6 +172,8 @@ def told(report: Report) -> str:
         f"unfinished {it.unfinished}, integrity {it.integrity}, "
         f"engines left {report.engines_left}, bots that left by themselves {report.left_by_itself}",
     ]
+    lines.append(f"secrets found {len(report.secrets_found)}")
+    lines += [f"  {each}" for each in report.secrets_found[:5]]
     for name in ("lost", "delivered_twice", "charged_twice", "ledger_problems"):
         lines += [f"  {name}: {each}" for each in getattr(it, name)[:5]]
     return "\n".join([*lines, "passed" if report.passed else "FAILED"])

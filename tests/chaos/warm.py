@@ -5,6 +5,7 @@ A line of JSON on standard input starts one; its process id and then its exit co
 
 import ctypes
 import json
+import logging
 import os
 import signal
 import sys
@@ -36,6 +37,8 @@ def _become_bot(environment: dict[str, str], log: str, planted: str | None) -> N
         for descriptor, target in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (output, 2)):
             os.dup2(descriptor, target)
         os.environ.update(environment)
+        if os.environ.get("LIMNER_TEST_DEBUG"):
+            logging.basicConfig(level=logging.DEBUG)
         boundaries.install()
         if planted:
             FAULTS[planted]()
