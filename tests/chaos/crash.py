@@ -17,7 +17,7 @@ from tests.chaos.processes import Bot, engines_of
 Who = Literal["bot", "engine", "both"]
 
 STEP_SECONDS = "0.02"  # of the fake engine: a draft takes a third of a second
-CONNECTED_SECONDS, MENDED_SECONDS, SETTLED_SECONDS = 60.0, 10.0, 180.0
+CONNECTED_SECONDS, MENDED_SECONDS, SETTLED_SECONDS = 240.0, 10.0, 240.0
 LEAST_HITS = 0.9  # of the kills, that must interrupt a job
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LONGEST_SECONDS = 0.005  # of the processor, for one text through the parser, or through one renderer
+LONGEST_SECONDS = 0.005  # of the processor, for one text through the parser
 
 
 @dataclass
