@@ -28,6 +28,15 @@ class Adapter(Protocol):
         Raises Undeliverable and Waits; after any other error it is tried again.
         """
 
+    def plain(self, text: str) -> str:
+        """What a person typed as it stands: no mention, link or formatting comes of it."""
+
+    async def say(self, channel_id: str, text: str) -> None:
+        """A message of the bot's own, in a channel that the operator chose."""
+
+    async def take_down(self, channel_id: str, message_id: str) -> None:
+        """Remove a message of the bot's; one that is gone, or out of reach for good, is no error."""
+
 
 class Connection(Protocol):
     async def run(self) -> None:
@@ -43,3 +52,10 @@ class Page:
     async def show(self, job: Job, live: Live | None) -> None: ...
 
     async def deliver(self, job: Job) -> None: ...
+
+    def plain(self, text: str) -> str:
+        return text
+
+    async def say(self, channel_id: str, text: str) -> None: ...
+
+    async def take_down(self, channel_id: str, message_id: str) -> None: ...

@@ -14,7 +14,8 @@ from typing import Protocol
 from bot import answers, charts, reports
 from bot.allowances import DAY_MS, EVERYWHERE, MAX_UNITS, Limits, Rule, Scope
 from bot.errors import BadOption, NoAuthority, Unknown
-from bot.jobs import Identity, Job, Person, Place
+from bot.jobs import ChannelPolicy, Identity, Job, Person, Place
+from bot.moderating import Moderating
 from bot.orders import FORMS, Authority, Order, read_order
 from bot.phrases import When, clip
 from bot.store import Act, Entry, Halt, Store
@@ -83,6 +84,7 @@ class Admin:
     ):
         self._store, self._rules, self._studio, self._limits = store, store.rules, studio, limits
         self._models, self._now_ms, self._operators, self._doctor = models, now_ms, operators, doctor
+        self._moderating = Moderating(store, studio, models)
         self.platforms: dict[str, Platform] = {}
         self.handlers: dict[str, Handler] = {
             "quota show": self._show_quota,
@@ -100,6 +102,10 @@ class Admin:
             "job cancel": self._job,
             "job retry": self._job,
             "job delete": self._job,
+            "channel": self._channel,
+            "words add": self._words,
+            "words remove": self._words,
+            "words test": self._words,
             "stats": self._stats,
             "audit": self._audit,
             "doctor": self._examine,
@@ -263,9 +269,22 @@ class Admin:
             job = await self._studio.delete(person, job_id, None, place, is_moderator=True)
             if reach := self.platforms.get(job.place.platform):
                 await reach.remove(job)
+            await self._moderating.taken_down(given.act, job_id)
         act = replace(given.act, scope=job.place.workspace)
         after = {"delete": "deleted", "retry": f"again as {job.id}"}.get(verb, str(job.status))
         return self._changed(given, await self._rules.note(act, before, after, person=job.person_id, subject=job_id))
+
+    async def _channel(self, given: Given) -> Answer:
+        named, options = "".join(given.order.args), dict(given.order.options)
+        done = await self._moderating.channel(given.act, given.actor.place, named, options)
+        return Answer(str(done)) if isinstance(done, ChannelPolicy) else self._changed(given, done)
+
+    async def _words(self, given: Given) -> Answer:
+        text = given.order.args[0]
+        if given.order.verb == "words test":
+            return Answer(await self._moderating.test_words(given.act, text, given.when, given.quote))
+        change = self._moderating.add_words if given.order.verb == "words add" else self._moderating.remove_words
+        return self._changed(given, await change(given.act, text))
 
     async def _stats(self, given: Given) -> Answer:
         days = reports.days(given.act.at_ms, given.order.number or STATS_DAYS, self.zone)

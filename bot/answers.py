@@ -7,7 +7,9 @@ from bot.commands import ASKS
 from bot.defaults import as_flags
 from bot.jobs import Job
 from bot.phrases import When, clip, counted, duration, said, units
+from bot.privacy import Export, Kept
 from bot.quota import bar
+from bot.store.moderation import Incident, Report
 from bot.views import Info, QueueView, QuotaView, SettingsView
 from bot.wording import LINEAGE, status_line, title
 from engine.builtin.words import unknown_words
@@ -108,6 +110,59 @@ def settings(view: SettingsView) -> str:
         return "You have no defaults of your own. Set some: `/limner settings --ar 3:2 --quality draft`."
     gone = [f"`{as_flags({flag: view.values[flag]})}` can't be used any more." for flag in sorted(view.impossible)]
     return "\n".join([f"Your defaults: `{as_flags(view.values)}`. What `/imagine` says beats them.", *gone])
+
+
+ERASED = "Erased. Your messages here are removed as soon as the platform allows it; type anything and you are new."
+
+
+def privacy(kept: Kept) -> str:
+    """What is kept of a person, and for how long."""
+    rows, keep = kept.rows, kept.retention
+    return "\n".join(
+        [
+            f"Kept of you: {counted(kept.jobs, 'job')}, {counted(kept.images, 'picture')}, "
+            f"{counted(rows['ledger'], 'entry of units', 'entries of units')}, your id and name, "
+            f"{counted(rows['defaults'], 'setting')}, {counted(rows['incidents'], 'refused prompt')}.",
+            f"Prompts are kept {_days(keep.prompts)}, pictures {_days(keep.files)}, jobs {_days(keep.jobs)}, "
+            f"backups {_days(keep.backups)}.",
+            "`/limner privacy export` gives you all of it as a file, `/limner privacy erase` removes it.",
+        ]
+    )
+
+
+def exported(export: Export) -> str:
+    did_not = f" {counted(export.left_out, 'picture')} did not fit: `/limner show JOB` has each."
+    left = did_not if export.left_out else ""
+    return f"All that is kept of you, as JSON, and your pictures.{left}"
+
+
+def incident(it: Incident, when: When, quote: Quote = str) -> str:
+    """What a person was refused, for a moderator."""
+    said = quote(clip(it.prompt)) if it.prompt is not None else "its words are not kept"
+    return f"B-{it.number} · {quote(it.rule)}{' · a strike' if it.is_strike else ''} · {when(it.at_ms)}\n{said}"
+
+
+def tested(rule: str | None) -> str:
+    return f"That is refused here: {rule}." if rule else "No rule forbids that here."
+
+
+def report(it: Report, who: str, plain: Quote) -> str:
+    """For the operator's channel."""
+    return "\n".join(
+        [
+            f"R-{it.number}: `{it.job.id}` image {it.image_index + 1}, {counted(it.reports, 'person', 'people')}",
+            f"{plain(title(it.job))} — {plain(who)} · {it.job.place.platform} {it.job.place.workspace_id}",
+            f"`/limner-admin job show {it.job.id}` · `job delete {it.job.id}` · `block {who} --until 7d --reason …`",
+        ]
+    )
+
+
+def reported(is_new: bool) -> str:
+    return "Reported to the operator. Thank you." if is_new else "You have reported this one already."
+
+
+def _days(number: int) -> str:
+    return counted(number, "day") if number else "for ever"
 
 
 def models(catalogue: Catalogue) -> str:

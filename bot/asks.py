@@ -5,6 +5,7 @@ from bot.commands import Ask
 from bot.controls import Press
 from bot.jobs import Job, Person, Place
 from bot.phrases import When
+from bot.privacy import Export
 from bot.studio import Studio
 from engine.catalogue import Catalogue
 
@@ -20,8 +21,12 @@ async def answer(
     when: When,
     models: Catalogue,
     quote: answers.Quote = str,
-) -> str | Job | Press:
-    """What is read, the job that it is about, or the button that it stands for. Raises Refused."""
+    file_bytes: int | None = None,
+) -> str | Job | Press | Export:
+    """What is read, the job that it is about, the button that it stands for, or a file for the asker alone.
+
+    `file_bytes`: what such a file may have where it is sent. Raises Refused.
+    """
     match ask.verb, ask.args:
         case "show", (job_id,):
             return await studio.job(person, job_id, place)
@@ -41,6 +46,15 @@ async def answer(
             return answers.history(await studio.history(person, HISTORY), when, quote)
         case "settings", _:
             return answers.settings(await studio.settings(person, "".join(ask.args), ask.options))
+        case "privacy", ("export",):
+            return await studio.privacy.export(person, limit_bytes=file_bytes)
+        case "privacy", ("erase",):
+            await studio.privacy.ask_to_erase(person)
+        case "privacy", ("erase", "yes"):
+            await studio.privacy.erase(person)
+            return answers.ERASED
+        case "privacy", _:
+            return answers.privacy(await studio.privacy.show(person))
         case "models", _:
             return answers.models(models)
     return answers.help_text()

@@ -40,8 +40,11 @@ ASKS = {
     "compare": Form("compare PROMPT", "one prompt and seed, drawn by every model here", 1, 1),
     "models": Form("models", "what can draw here"),
     "settings": Form("settings [flags | reset]", "your own defaults for /imagine"),
+    "privacy": Form("privacy show|export|erase", "what is kept of you", 1, 2),
     "help": Form("help", "every command and flag"),
 }
+PRIVACY = ("show", "export", "erase")
+_WHAT = "show, export, erase"
 _COMMANDS = ("/imagine", "/limner")
 
 
@@ -74,12 +77,24 @@ def _asked(text: str) -> Ask | Imagine:
         known = " ".join(ASKS)
         raise BadOption(f"/limner {verb}", "unknown", nearest=nearest and f"/limner {nearest}", allowed=known)
     if len(args) < form.fewest:
-        raise BadOption(f"/limner {verb}", "needs a job", allowed=f"/limner {form.usage}, with an id like k7q2")
+        example = ", with an id like k7q2" if "JOB" in form.usage else ""
+        needs = "a job" if example else "a word more"
+        raise BadOption(f"/limner {verb}", f"needs {needs}", allowed=f"/limner {form.usage}{example}")
     if len(args) > form.most:
         raise BadOption(f"/limner {' '.join(words)}", "has words too many", allowed=f"/limner {form.usage}")
+    if verb.lower() == "privacy":
+        return _privacy(args)
     if len(args) == 2:
         flags.whole("seed", args[1], 0, MAX_SEED)
     return Ask(verb.lower(), tuple(arg.strip("`#").lower() for arg in args))
+
+
+def _privacy(args: list[str]) -> Ask:
+    what = args[0].lower()
+    if what not in PRIVACY or (args[1:] and [what, args[1].lower()] != ["erase", "yes"]):
+        near = flags.nearest(what, PRIVACY)
+        raise BadOption(f"/limner privacy {what}", "unknown", nearest=near and f"/limner privacy {near}", allowed=_WHAT)
+    return Ask("privacy", (what, *(arg.lower() for arg in args[1:])))
 
 
 def _unknown(command: str, known: tuple[str, ...]) -> BadOption:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bot import wording
 from bot.jobs import Job, Status
 
-MORE = ("info", "vary_slightly", "four_more", "how", "original", "delete")
+MORE = ("info", "vary_slightly", "four_more", "how", "original", "report", "delete")
 _ID = re.compile(r"v1:([a-z_]{1,24}):([a-z0-9]{0,16}):(\d{1,2})", re.ASCII)
 
 

@@ -1,7 +1,8 @@
 """
 LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
-│   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed · NotAllowed · NoPermission
+│   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed · EraseUnconfirmed
+│   NotAllowed · NoPermission
 │   NoAuthority · AboveCap · Blocked · NothingToRetry
 │   NotServed · CannotPost · BadWords · AgeRestricted · SwitchedOff · TooLarge
 │   Unknown · Gone · Forgotten · Expired · Unavailable
@@ -104,6 +105,16 @@ class Unconfirmed(Refused):
     def __init__(self, *, jobs: int, units: int, allowance: int | None = None):
         super().__init__(f"{jobs} jobs, {units} units")
         self.jobs, self.units, self.allowance = jobs, units, allowance
+
+
+class EraseUnconfirmed(Refused):
+    """Erasing cannot be undone: asked again, it is done. What would go with the person."""
+
+    code = "unconfirmed"
+
+    def __init__(self, *, jobs: int, images: int):
+        super().__init__(f"{jobs} jobs, {images} images")
+        self.jobs, self.images = jobs, images
 
 
 class NotAllowed(Refused):

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot import prompt, words
+from bot.allowances import DAY_MS, EVERYWHERE
 from bot.errors import AgeRestricted, BadOption, BadWords, SwitchedOff, TooLarge
 from bot.jobs import ChannelPolicy, Person, Place
-from bot.store import Store, Wanted
+from bot.store import Act, Halt, Store, Wanted
 from bot.words import Rule, is_explicit
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, IfFlagged
@@ -21,7 +22,16 @@ FORBIDDEN = {
     "perhaps_minors": "sexual content with minors",
     "undressing": "undressing people in given pictures",
 }
+STRIKE_DAYS = 30
 _LONGEST_LINE = 200  # of pictures that came of each other
+
+
+@dataclass(frozen=True, slots=True)
+class Strikes:
+    """So many within 30 days, each for what nobody may draw or was taken down, and a person is suspended."""
+
+    most: int = 3
+    suspend_days: int = 7
 
 
 class Gate:
@@ -34,11 +44,12 @@ class Gate:
         now_ms: Callable[[], int],
         operators_only: frozenset[str] = frozenset(),  # photographic models that have no classifier
         draws_unchecked: bool = False,  # they draw for everyone: the operator answers for it
+        strikes: Strikes = Strikes(),
     ):
         self.models, self.default_model = models, default_model
         self.store, self.now_ms = store, now_ms
         self.operators_only = frozenset() if draws_unchecked else operators_only
-        self._draws_unchecked = draws_unchecked
+        self._draws_unchecked, self._strikes = draws_unchecked, strikes
 
     def is_unchecked(self, person: Person) -> bool:
         """Whether a photographic model without its classifier may draw for this person."""
@@ -48,6 +59,16 @@ class Gate:
         """What holds for this person at this place now."""
         rules, policy = await self.store.moderation.of_place(place)
         return Here(self, person, place, tuple(rules), policy, is_age_restricted and policy.nsfw)
+
+    async def strike(self, person_id: int, number: int) -> None:
+        """After a strike, incident `number`: too many of them suspend the person, everywhere and for a while."""
+        now_ms, limit = self.now_ms(), self._strikes
+        count = await self.store.moderation.strikes(person_id, now_ms - STRIKE_DAYS * DAY_MS)
+        if count < limit.most or await self.store.rules.block_of(person_id, EVERYWHERE, now_ms):
+            return
+        halt = Halt(now_ms + limit.suspend_days * DAY_MS, f"{count} strikes within {STRIKE_DAYS} days")
+        act = Act(f"strike {number}", now_ms, person_id, "operator", EVERYWHERE, "block", halt.reason)
+        await self.store.rules.block(act, person_id, halt)
 
     async def test(self, place: Place, text: str) -> str | None:
         """The name of the rule that a prompt would break there; None if it may be drawn."""
@@ -117,6 +138,8 @@ class Here:
         number = await self.gate.store.moderation.note(
             self.person, self.place, rule, text, is_kept=is_kept, is_strike=is_strike, now_ms=self.gate.now_ms()
         )
+        if is_strike:
+            await self.gate.strike(self.person.id, number)
         return BadWords(rule, f"B-{number}", is_final=not is_kept)
 
     async def _is_given(self, path: str | None) -> bool:

@@ -77,6 +77,12 @@ class ChannelPolicy:
     threads: bool = True
     enabled: bool = True
 
+    def __str__(self) -> str:
+        """As an admin says it: `models all · largest full · nsfw on · threads on · enabled on`."""
+        switches = (("nsfw", self.nsfw), ("threads", self.threads), ("enabled", self.enabled))
+        said = [f"{name} {'on' if value else 'off'}" for name, value in switches]
+        return " · ".join([f"models {', '.join(self.models) or 'all'}", f"largest {self.largest}", *said])
+
 
 @dataclass(frozen=True, slots=True)
 class Image:

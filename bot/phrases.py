@@ -41,8 +41,8 @@ def units(number: int) -> str:
     return counted(number, "unit")
 
 
-def counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: int, thing: str, things: str = "") -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"
 
 
 def clip(text: str, limit: int = MAX_SHOWN) -> str:

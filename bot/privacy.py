@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from bot.errors import Unavailable
+from bot.errors import EraseUnconfirmed, Unavailable
 from bot.jobs import Job, Person
 from bot.store import Forgotten, Store
-from bot.studio import Studio
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +55,13 @@ class Privacy:
     def __init__(
         self,
         store: Store,
-        studio: Studio,
+        end_jobs: Callable[[Person], Awaitable[None]],
         *,
         data: Path,
         retention: Retention,
         now_ms: Callable[[], int],
     ):
-        self._store, self._studio, self._records = store, studio, store.privacy
+        self._store, self._end_jobs, self._records = store, end_jobs, store.privacy
         self._data, self._spool, self._retention, self._now_ms = data, data / "spool", retention, now_ms
 
     async def show(self, person: Person) -> Kept:
@@ -76,10 +75,14 @@ class Privacy:
         history = await self._store.history(person, MAX_EXPORTED)
         return await asyncio.to_thread(_zipped, rows, history, self._data, limit_bytes)
 
+    async def ask_to_erase(self, person: Person) -> None:
+        """Raises EraseUnconfirmed, with what would go."""
+        kept = await self.show(person)
+        raise EraseUnconfirmed(jobs=kept.jobs, images=kept.images)
+
     async def erase(self, person: Person) -> None:
         """Everything but a random number in the ledger. Messages on platforms are removed as soon as those allow it."""
-        for job, _ in (await self._studio.queue(person)).own:
-            await self._studio.cancel(person, job.id)
+        await self._end_jobs(person)
         await self._remove(await self._records.erase(person.id, self._now_ms()))
         await self._scrub()
         log.info("a person was erased")

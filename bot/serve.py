@@ -18,14 +18,17 @@ from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.errors import CannotStart, Refused
 from bot.feed import Feed
+from bot.gate import Strikes
 from bot.jobs import Job, Status
 from bot.orders import Authority
 from bot.phrases import relative
+from bot.privacy import Retention
 from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
 from bot.store import PAGE_NOTE, Store, backup, inspection, open_store
 from bot.studio import Rules, Studio
+from bot.upkeep import Upkeep
 from bot.web import server
 from engine import VERSION, weights
 from engine.catalogue import Catalogue, Model, models_here, read_catalogue
@@ -64,6 +67,7 @@ async def serve(settings: Settings) -> None:
         )
         connections = _connections(settings, parts, store, catalogue)
         progress = Progress(store, feed, parts.adapters, clock=time.monotonic)
+        upkeep = Upkeep(store, parts.adapters, report_channel=settings.report_channel, now_ms=_now_ms)
         page, port = await server.serve(site.app(settings.web_host), host=settings.web_host, port=settings.web_port)
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(engine.close)
@@ -76,6 +80,8 @@ async def serve(settings: Settings) -> None:
                 loops.create_task(dispatch.run()),
                 loops.create_task(delivery.run()),
                 loops.create_task(progress.run()),
+                loops.create_task(studio.privacy.run()),
+                loops.create_task(upkeep.run()),
                 loops.create_task(_look_after(settings.data / "limner.db", settings.backups, refused, stop)),
                 loops.create_task(_check_ledger_hourly(settings.data / "limner.db")),
                 *(loops.create_task(_connected(connection, refused, stop)) for connection in connections),
@@ -120,6 +126,10 @@ def _put_together(settings: Settings, store: Store, catalogue: Catalogue) -> Par
         styles=styles,
         operators_only=_unchecked(catalogue, settings.models_path),
         draws_unchecked=bool(settings.unchecked_photographs),
+        retention=Retention(
+            settings.keep_prompts_days, settings.keep_files_days, settings.keep_jobs_days, settings.keep_backups_days
+        ),
+        strikes=Strikes(settings.strikes, settings.suspend_days),
     )
     studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
     admin = Admin(

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     keep_files_days: int = Field(default=7, ge=0, le=36_500)  # pictures
     keep_jobs_days: int = Field(default=90, ge=0, le=36_500)  # where, when and how; afterwards numbers alone
     keep_backups_days: int = Field(default=14, ge=1, le=36_500)
-    report_channel: str = ""  # discord:CHANNEL or slack:CHANNEL
+    report_channel: str = Field(default="", pattern=r"^((discord|slack):\w+)?$")  # where reports go: discord:CHANNEL
     strikes: int = Field(default=3, ge=1, le=1000)  # in 30 days, and a person is suspended
     suspend_days: int = Field(default=7, ge=1, le=3650)
     unchecked_photographs: Literal["", "I answer for what is drawn without a safety check"] = ""

@@ -28,8 +28,9 @@ from bot.errors import (
 )
 from bot.feed import Feed
 from bot.flags import FLAGS
-from bot.gate import Gate, Here
+from bot.gate import Gate, Here, Strikes
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
+from bot.privacy import Privacy, Retention
 from bot.prompt import Parsed, Style
 from bot.store import Callback, Limits, Store, Wanted
 from bot.views import Info, QueueView, QuotaView, SettingsView
@@ -55,6 +56,8 @@ class Rules:
     least_free_bytes: int = 64 * 2**20
     operators_only: frozenset[str] = frozenset()  # photographic models without their classifier
     draws_unchecked: bool = False  # they draw for everyone
+    retention: Retention = field(default_factory=Retention)
+    strikes: Strikes = field(default_factory=Strikes)
 
 
 class Studio:
@@ -77,8 +80,11 @@ class Studio:
             default_model=rules.default_model,
             operators_only=rules.operators_only,
             draws_unchecked=rules.draws_unchecked,
+            strikes=rules.strikes,
             now_ms=now_ms,
         )
+        data = rules.spool.parent
+        self.privacy = Privacy(store, self._end_all, data=data, retention=rules.retention, now_ms=now_ms)
 
     @property
     def styles(self) -> Mapping[str, Style]:
@@ -280,6 +286,16 @@ class Studio:
             engine_now=self._dispatch.engine_name,
             seconds=(job.finished_ms - job.started_ms) / 1000 if job.started_ms and job.finished_ms else None,
         )
+
+    async def report(self, person: Person, job_id: str, index: int, place: Place | None = None) -> bool:
+        """Tell the operator of an image; False where this person has done so before."""
+        job = await self.job(person, job_id, place)
+        buttons.image_draw(job, index)
+        return await self._store.moderation.report(person, job, index, self._now_ms())
+
+    async def _end_all(self, person: Person) -> None:
+        for job, _ in (await self.queue(person)).own:
+            await self.cancel(person, job.id)
 
     async def quota(self, person: Person, place: Place | None = None) -> QuotaView:
         limits = self._rules.limits

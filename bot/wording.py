@@ -13,6 +13,7 @@ from bot.errors import (
     BadWords,
     Blocked,
     CannotPost,
+    EraseUnconfirmed,
     Expired,
     Forgotten,
     Gone,
@@ -51,6 +52,7 @@ LABELS: Mapping[str, str] = {
     "info": "Info",
     "how": "How it was made",
     "original": "Original file",
+    "report": "Report",
     "delete": "Delete",
 }
 LINEAGE: Mapping[str, str] = {
@@ -83,6 +85,9 @@ class Sentence:
     title: str
     body: str = ""
     actions: tuple[Action, ...] = ()
+
+
+EXPORT_NAME = "limner-export.zip"
 
 
 def drawn(job: Job) -> Draw:
@@ -131,6 +136,11 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
                 "Nothing is drawn or charged yet.",
                 (Action("Draw them" if error.jobs > 1 else "Draw it", verb="confirm"),),
             )
+        case EraseUnconfirmed():
+            what = f"{counted(error.jobs, 'job')}, {counted(error.images, 'picture')}, settings, messages"
+            body = f"{what}, and what others made of your words go for good. Used units stay, under a random number."
+            button = Action("Erase everything", command="/limner privacy erase yes")
+            return Sentence("That erases all that is kept of you", body, (button,))
         case NotAllowed():
             return Sentence(f"Only its owner or a moderator can {error.action} this")
         case AgeRestricted():

@@ -256,7 +256,7 @@ async def test_more_has_everything_else(api, house):
     more = await api.press(api.bob, message, "More…")
     assert more.message.is_ephemeral
     assert more.message.labels == [
-        "Info", "Vary slightly", "Four more seeds", "How it was made", "Original file", "Delete"
+        "Info", "Vary slightly", "Four more seeds", "How it was made", "Original file", "Report", "Delete"
     ]  # fmt: skip
     info = await api.press(api.bob, more.message, "Info")
     assert all(fact in info.message.text for fact in ("Seed", "100", "/imagine a red car --seed 100"))

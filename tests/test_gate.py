@@ -2,10 +2,12 @@
 
 import pytest
 from msgspec.structs import replace
+from PIL import Image
 
 from bot import wording
 from bot.errors import AgeRestricted, BadOption, BadWords, Gone, SwitchedOff, TooLarge
 from bot.jobs import ChannelPolicy, Identity, Place
+from bot.store import Act
 from bot.studio import Rules, Studio
 from engine.catalogue import read_catalogue
 from tests.house import NO_LIMITS, House, wanted
@@ -30,13 +32,36 @@ def ask(closed, ada):
     return ask
 
 
+def there(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 64)).save(path)
+    return path
+
+
 @pytest.fixture
 def records(store):
     return store.moderation
 
 
-async def test_a_rule_refuses_by_its_name_and_a_number_and_charges_nothing(ask, records, store, ada, clock):
-    await records.set_rule(HERE.workspace, "violence", "gore, behead*")
+@pytest.fixture
+def act(ada, clock):
+    """Orders by ada, each another."""
+    keys = iter(range(1000))
+    return lambda: Act(f"order {next(keys)}", clock(), ada.id, "admin", HERE.workspace, "words add")
+
+
+@pytest.fixture
+def set_rule(records, act):
+    return lambda *rule: records.set_rule(*rule, act=act())
+
+
+@pytest.fixture
+def set_policy(records, act):
+    return lambda *policy: records.set_policy(*policy, act=act())
+
+
+async def test_a_rule_refuses_by_its_name_and_a_number_and_charges_nothing(ask, records, store, ada, clock, set_rule):
+    await set_rule(HERE.workspace, "violence", "gore, behead*")
     with pytest.raises(BadWords) as refused:
         await ask("a BEHEÀDING in the market")
     sentence = wording.refusal(refused.value)
@@ -47,9 +72,9 @@ async def test_a_rule_refuses_by_its_name_and_a_number_and_charges_nothing(ask, 
     assert await records.strikes(ada.id, 0) == 0
 
 
-async def test_a_rule_holds_in_its_place_alone_and_one_of_everywhere_in_all(ask, records):
-    await records.set_rule(HERE.workspace, "tanks", "tank")
-    await records.set_rule(("", ""), "guns", "/\\bguns?\\b/")
+async def test_a_rule_holds_in_its_place_alone_and_one_of_everywhere_in_all(ask, records, set_rule):
+    await set_rule(HERE.workspace, "tanks", "tank")
+    await set_rule(("", ""), "guns", "/\\bguns?\\b/")
     assert await ask("a tank", place=ELSEWHERE)
     for place in (HERE, ELSEWHERE):
         with pytest.raises(BadWords):
@@ -58,19 +83,19 @@ async def test_a_rule_holds_in_its_place_alone_and_one_of_everywhere_in_all(ask,
         await ask("a tank")
     assert await records.incident(2, ELSEWHERE.workspace)
     assert await records.incident(3, ELSEWHERE.workspace) is None  # another place's is not there
-    await records.set_rule(HERE.workspace, "tanks", None)
+    await set_rule(HERE.workspace, "tanks", None)
     assert await ask("a tank")
 
 
-async def test_what_a_style_or_a_choice_adds_is_looked_at_too(ask, records):
-    await records.set_rule(HERE.workspace, "film", "film noir")
+async def test_what_a_style_or_a_choice_adds_is_looked_at_too(ask, set_rule):
+    await set_rule(HERE.workspace, "film", "film noir")
     with pytest.raises(BadWords):
         await ask("a car, {film noir, opera}")
 
 
-async def test_what_nobody_may_draw_no_policy_place_or_operator_allows(closed, ask, records, ada, store, clock):
+async def test_nobody_may_draw_no_policy_and_no_operator_allows(closed, ask, records, ada, store, clock, set_policy):
     operator = await closed.studio.person(Identity("web", "", "operator"))
-    await records.set_policy(HERE, ChannelPolicy(nsfw=True))
+    await set_policy(HERE, ChannelPolicy(nsfw=True))
     for person, place in ((ada, HERE), (operator, Place("web"))):
         with pytest.raises(BadWords) as refused:
             await ask("a nude 12 year old", person=person, place=place, allows_explicit=True)
@@ -85,46 +110,44 @@ async def test_what_nobody_may_draw_no_policy_place_or_operator_allows(closed, a
 
 
 async def test_nobody_is_undressed_in_a_given_picture_nor_in_what_came_of_it(closed, ask, ada, store, draw):
-    given = closed.spool / "given" / "0a.png"
-    given.parent.mkdir(parents=True)
-    given.write_bytes(b"png")
+    given = there(closed.spool / "given" / "0a.png")
     with pytest.raises(BadWords):
         await ask("the same, nude", options={"image": str(given), "strength": 0.5})
     [first] = await ask("at night", options={"image": str(given), "strength": 0.5})
     child = wanted(replace(draw, prompt="at dawn", init_image=str(closed.spool / first.id / "0.png"), strength=0.3))
     [second] = await store.submit(ada, HERE, [child], key="child", limits=NO_LIMITS, now_ms=0)
-    stored = closed.spool / second.id / "0.png"
+    stored = there(closed.spool / second.id / "0.png")
     with pytest.raises(BadWords):
         await ask("take off her dress", options={"image": str(stored), "strength": 0.5})
 
 
 async def test_a_picture_of_the_bots_own_may_be_drawn_over(closed, ask, store):
     [first] = await ask("a naked statue")
-    stored = closed.spool / first.id / "0.png"
+    stored = there(closed.spool / first.id / "0.png")
     assert await ask("a naked statue of marble", options={"image": str(stored), "strength": 0.5})
 
 
-async def test_what_is_explicit_is_drawn_where_minors_are_kept_out_unless_the_channel_forbids_it(ask, records):
+async def test_what_is_explicit_is_drawn_where_minors_are_kept_out_unless_the_channel_forbids_it(ask, set_policy):
     [job] = await ask("a naked man", allows_explicit=True)
     assert job.if_flagged == "keep"
     [job] = await ask("a man", allows_explicit=False)
     assert job.if_flagged == "withhold"
-    await records.set_policy(HERE, ChannelPolicy(nsfw=False))
+    await set_policy(HERE, ChannelPolicy(nsfw=False))
     [job] = await ask("a man", allows_explicit=True)
     assert job.if_flagged == "withhold"
     with pytest.raises(AgeRestricted):
         await ask("a naked man", allows_explicit=True)
 
 
-async def test_a_channel_that_is_switched_off_draws_nothing(ask, records):
-    await records.set_policy(HERE, ChannelPolicy(enabled=False))
+async def test_a_channel_that_is_switched_off_draws_nothing(ask, set_policy):
+    await set_policy(HERE, ChannelPolicy(enabled=False))
     with pytest.raises(SwitchedOff):
         await ask("a car")
     assert await ask("a car", place=ELSEWHERE)
 
 
-async def test_a_channel_of_drafts_offers_one(ask, records):
-    await records.set_policy(HERE, ChannelPolicy(largest="draft"))
+async def test_a_channel_of_drafts_offers_one(ask, set_policy):
+    await set_policy(HERE, ChannelPolicy(largest="draft"))
     with pytest.raises(TooLarge) as refused:
         await ask("a car")
     [action] = wording.refusal(refused.value).actions
@@ -132,23 +155,23 @@ async def test_a_channel_of_drafts_offers_one(ask, records):
     assert await ask(action.command.removeprefix("/imagine "))
 
 
-async def test_full_size_is_refused_in_a_channel_of_drafts(closed, ask, records, ada):
+async def test_full_size_is_refused_in_a_channel_of_drafts(closed, ask, ada, set_policy):
     [draft] = await ask("a car --quality draft")
-    await records.set_policy(HERE, ChannelPolicy(largest="draft"))
+    await set_policy(HERE, ChannelPolicy(largest="draft"))
     with pytest.raises((TooLarge, Gone)):
         await closed.studio.press(ada, HERE, "full_size", draft.id, 0, key="full")
 
 
-async def test_a_channel_has_the_models_that_it_allows(closed, ask, records, ada):
+async def test_a_channel_has_the_models_that_it_allows(closed, ask, ada, set_policy):
     [elsewhere] = await ask("a car --model builtin", place=Place("discord", "guild 1", "another"))
-    await records.set_policy(HERE, ChannelPolicy(models=("sd15",)))
+    await set_policy(HERE, ChannelPolicy(models=("sd15",)))
     [job] = await ask("a car")
     assert job.request.model == "sd15"
     with pytest.raises(BadOption):
         await ask("a car --model builtin")
     with pytest.raises(BadOption):
         await closed.studio.press(ada, HERE, "reroll", elsewhere.id, 0, key="reroll")
-    await records.set_policy(HERE, ChannelPolicy(models=("gone",)))
+    await set_policy(HERE, ChannelPolicy(models=("gone",)))
     with pytest.raises(SwitchedOff):
         await ask("a car")
 
@@ -165,8 +188,8 @@ async def test_a_photographic_model_without_its_classifier_draws_for_the_operato
         await studio.imagine(ada, HERE, "a car --model sd15", key="3")
 
 
-async def test_a_prompt_can_be_tested_against_the_rules_of_a_place(closed, records):
-    await records.set_rule(HERE.workspace, "violence", "gore")
+async def test_a_prompt_can_be_tested_against_the_rules_of_a_place(closed, set_rule):
+    await set_rule(HERE.workspace, "violence", "gore")
     gate = closed.studio.gate
     assert await gate.test(HERE, "some g0re") == "violence"
     assert await gate.test(ELSEWHERE, "some g0re") is None

@@ -91,6 +91,20 @@ class DiscordAdapter:
             return place.message_id
         return None
 
+    def plain(self, text: str) -> str:
+        return messages.plain(text)
+
+    async def say(self, channel_id: str, text: str) -> None:
+        channel = self._client.get_partial_messageable(int(channel_id))
+        await channel.send(clip(text, messages.MAX_CONTENT), allowed_mentions=NO_ONE, suppress_embeds=True)
+
+    async def take_down(self, channel_id: str, message_id: str) -> None:
+        try:
+            await self._client.get_partial_messageable(int(channel_id)).get_partial_message(int(message_id)).delete()
+        except discord.HTTPException as error:
+            if fault(error) not in (Fault.NO_MESSAGE, Fault.NO_CHANNEL, Fault.NO_PERMISSION):
+                raise
+
     async def by_token(self, token: str) -> discord.Webhook:
         """What edits the answer to an interaction while its token lasts. Raises ConnectionError before the sign-in."""
         if self._client.application_id is None:  # Discord would say that there is no such answer

@@ -9,6 +9,7 @@ import discord
 
 from bot import wording
 from bot.discord.messages import MAX_ALT_TEXT
+from bot.errors import AgeRestricted
 from bot.jobs import Image, Job
 
 MAX_REQUEST_BYTES = 25 * 2**20 - 64 * 2**10  # of all files of one request; the rest is for its text
@@ -34,7 +35,7 @@ async def pictures(job: Job, file_bytes: int) -> Pictures:
     limit = min(file_bytes, MAX_REQUEST_BYTES // max(1, len(images)))
     fitted = [await asyncio.to_thread(_fitted, Path(image.path), limit) for image in images]
     files = [
-        file(data, wording.file_name(job.id, image.index, "jpg"), job)
+        file(data, wording.file_name(job.id, image.index, "jpg"), job, is_spoiler=image.is_flagged)
         for image, (data, _) in zip(images, fitted, strict=True)
     ]
     lowest = min((quality for _, quality in fitted if quality), default=None)
@@ -42,8 +43,14 @@ async def pictures(job: Job, file_bytes: int) -> Pictures:
     return Pictures(files, remark)
 
 
-def file(data: bytes, name: str, job: Job) -> discord.File:
-    return discord.File(io.BytesIO(data), name, description=wording.alt_text(job)[:MAX_ALT_TEXT])
+def file(data: bytes, name: str, job: Job, *, is_spoiler: bool = False) -> discord.File:
+    return discord.File(io.BytesIO(data), name, spoiler=is_spoiler, description=wording.alt_text(job)[:MAX_ALT_TEXT])
+
+
+def require_sight(job: Job, *, is_age_restricted: bool) -> None:
+    """Raises AgeRestricted where flagged pictures are asked for in another channel than theirs."""
+    if not is_age_restricted and any(image.is_flagged for image in done(job)):
+        raise AgeRestricted
 
 
 def preview(jpeg: bytes) -> discord.File:

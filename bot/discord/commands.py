@@ -129,7 +129,7 @@ def _complete(command: app_commands.Command[Any, ..., None], desk: Desk, models:
 
     @command.autocomplete("model")
     async def models_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return _matching({model.name: model.title for model in models.values()}, typed)
+        return _matching({model.name: model.title for model in await desk.models_here(interaction)}, typed)
 
     @command.autocomplete("style")
     async def styles_here(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
@@ -201,6 +201,21 @@ def _limner(desk: Desk, models: Catalogue, default_model: str) -> app_commands.G
     for callback in (show, cancel, reroll, compare):
         add(callback.__name__, callback)
     _complete(add("settings", settings), desk, models)
+    group.add_command(_privacy(desk))
+    return group
+
+
+def _privacy(desk: Desk) -> app_commands.Group:
+    group = app_commands.Group(name=locale_str("privacy"), description=locale_str("What is kept of you"))
+
+    def add(what: str, meaning: str) -> None:
+        @group.command(name=locale_str(what), description=locale_str(meaning))
+        async def callback(interaction: discord.Interaction) -> None:
+            await desk.ask(interaction, Ask("privacy", (what,)))
+
+    add("show", "What is kept of you, and for how long")
+    add("export", "All of it as a file")
+    add("erase", "All of it goes, after you agree once more")
     return group
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import discord
 
-from bot import asks, given, wording
+from bot import answers, asks, given, wording
 from bot.admin import Admin
 from bot.buttons import as_text, stored_image
 from bot.commands import Ask, Imagine
@@ -34,13 +34,14 @@ from bot.discord.interactions import (
     without_mentions,
 )
 from bot.discord.messages import moment
-from bot.errors import Refused, Unknown
+from bot.errors import Refused, SwitchedOff, Unknown
 from bot.jobs import Identity, Job, Person, Place
 from bot.offers import Offers
 from bot.phrases import clip
+from bot.privacy import Export
 from bot.store import Store
 from bot.studio import Studio
-from engine.catalogue import Catalogue
+from engine.catalogue import Catalogue, Model
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,13 @@ class Desk:
     @property
     def styles(self) -> Iterable[str]:
         return self._studio.styles
+
+    async def models_here(self, interaction: discord.Interaction) -> list[Model]:
+        """Those that may draw for this person in this channel."""
+        here = await self._studio.gate.at(await self.person(interaction.user), place_of(interaction))
+        with suppress(SwitchedOff):
+            return list(here.models.values())
+        return []
 
     async def imagine(
         self,
@@ -111,8 +119,17 @@ class Desk:
             person, place = await self.person(interaction.user), place_of(interaction)
             if ask.args:
                 await self._require_sight(interaction, person, ask.args[0])
+            if ask.verb == "privacy":  # it may take longer than Discord waits
+                await interaction.response.defer(ephemeral=True, thinking=True)
             answered = await asks.answer(
-                self._studio, person, place, ask, when=moment, models=self._models, quote=messages.plain
+                self._studio,
+                person,
+                place,
+                ask,
+                when=moment,
+                models=self._models,
+                quote=messages.plain,
+                file_bytes=interaction.filesize_limit,
             )
             match answered:
                 case Press():
@@ -121,6 +138,8 @@ class Desk:
                 case Job():
                     mention = await self._mention(answered)
                     await private.job_again(interaction, answered, mention, adapter=self._adapter, studio=self._studio)
+                case Export():
+                    await private.export(interaction, answered)
                 case str():
                     await tell(interaction, clip(answered, messages.MAX_CONTENT))
 
@@ -160,6 +179,9 @@ class Desk:
             case "delete":
                 await self._delete(interaction, person, place, job.id, press.index, is_moderator=is_moderator)
                 await tell(interaction, f"Deleted `{job.id}` image {press.index + 1}.")
+            case "report":
+                is_new = await self._studio.report(person, job.id, press.index, place)
+                await tell(interaction, answers.reported(is_new))
             case "how" | "original":
                 await private.file(interaction, job, press)
             case _:

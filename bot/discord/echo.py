@@ -137,7 +137,8 @@ class Echo:
         root = await self._store.job(job.root_id)
         if job.place.thread_id or root is None or job.lineage is None or job.lineage.verb == "again":
             return job
-        if thread_id := await self._adapter.thread_for(root):
+        _, policy = await self._store.moderation.of_place(job.place)
+        if policy.threads and (thread_id := await self._adapter.thread_for(root)):
             await self._store.moved(job.id, thread_id=thread_id)
         return await self._store.job(job.id) or job
 

@@ -1,6 +1,7 @@
 """What only the presser sees: facts, files, a job once more, forms."""
 
 import asyncio
+import io
 
 import discord
 
@@ -9,9 +10,10 @@ from bot.buttons import stored_file
 from bot.controls import Press
 from bot.discord import attachments, messages
 from bot.discord.adapter import NO_ONE, DiscordAdapter
-from bot.discord.interactions import tell
+from bot.discord.interactions import is_age_restricted, tell
 from bot.errors import Gone
 from bot.jobs import Job, Status
+from bot.privacy import Export
 from bot.studio import Studio
 from bot.views import Info
 
@@ -29,6 +31,7 @@ async def job_again(
     content = messages.content(job, None, mention)
     if not attachments.done(job):
         return await tell(interaction, content)
+    attachments.require_sight(job, is_age_restricted=is_age_restricted(interaction.channel))
     await interaction.response.defer(ephemeral=True, thinking=True)
     limit = min(interaction.filesize_limit, adapter.file_bytes(job.place))
     try:
@@ -46,6 +49,7 @@ async def file(interaction: discord.Interaction, job: Job, press: Press) -> None
     """The original, or the film strip of how it was made. Raises Gone."""
     suffix = SUFFIXES[press.verb]
     path = stored_file(job, press.index, suffix)
+    attachments.require_sight(job, is_age_restricted=is_age_restricted(interaction.channel))
     await interaction.response.defer(ephemeral=True, thinking=True)
     try:
         data = await asyncio.to_thread(path.read_bytes)
@@ -57,6 +61,12 @@ async def file(interaction: discord.Interaction, job: Job, press: Press) -> None
     await interaction.edit_original_response(
         attachments=[attachments.file(data, wording.file_name(job.id, press.index, suffix), job)]
     )
+
+
+async def export(interaction: discord.Interaction, it: Export) -> None:
+    with it.file as file:
+        named = discord.File(io.BytesIO(await asyncio.to_thread(file.read)), wording.EXPORT_NAME)
+        await interaction.edit_original_response(content=answers.exported(it), attachments=[named])
 
 
 async def form(interaction: discord.Interaction, title: str, press: Press, text: str) -> None:

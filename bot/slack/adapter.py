@@ -87,6 +87,23 @@ class SlackAdapter:
                         raise
                 await self._store.uploaded(job.id, index, None)
 
+    def plain(self, text: str) -> str:
+        return messages.plain(text)
+
+    async def say(self, channel_id: str, text: str) -> None:
+        await self._web.chat_postMessage(channel=channel_id, **messages.answer(text))
+
+    async def take_down(self, channel_id: str, message_id: str) -> None:
+        """A message, or of "file:ID" a file."""
+        try:
+            if message_id.startswith("file:"):
+                await self._web.files_delete(file=message_id.removeprefix("file:"))
+            else:
+                await self._web.chat_delete(channel=channel_id, ts=message_id)
+        except SlackApiError as error:
+            if fault(error) not in (*_NOWHERE, Fault.NO_MESSAGE, Fault.NO_FILE):
+                raise
+
     async def reconcile(self, job: Job, channel_id: str, message_id: str) -> None:
         """A message that says it is the job's: its making was answered too late. It is the one, or one too many."""
         if job.place.message_id is None:

@@ -18,6 +18,7 @@ from bot.controls import Control, Press, meant, more, read_press
 from bot.errors import BadOption, CannotPost, NotServed, Refused, Unconfirmed, Unknown
 from bot.jobs import Job, Person, Place
 from bot.offers import Offers
+from bot.privacy import Export
 from bot.settings import Settings
 from bot.slack import admin as orders
 from bot.slack import forms, messages, private, uploads
@@ -113,13 +114,22 @@ class Desk:
         if ask.args:
             await self._require_sight(asked, ask.args[0])
         answered = await asks.answer(
-            self._studio, person, self._echo.place(asked), ask, when=moment, models=self._models, quote=messages.plain
+            self._studio,
+            person,
+            self._echo.place(asked),
+            ask,
+            when=moment,
+            models=self._models,
+            quote=messages.plain,
+            file_bytes=private.EXPORT_BYTES,
         )
         match answered:
             case Press():
                 await self._child(turn, answered)
             case Job():
                 await private.job_again(turn, self._adapter, self._store, answered)
+            case Export():
+                await private.export(turn, self._adapter, answered)
             case str():
                 await turn.tell(messages.answer(self._named(answered)))
 
@@ -175,6 +185,9 @@ class Desk:
                 await turn.tell(messages.answer(f"Deleted `{job.id}` image {press.index + 1}."))
             case "how" | "original":
                 await private.file(turn, self._adapter, job, press)
+            case "report":
+                is_new = await self._studio.report(person, job.id, press.index, place)
+                await turn.tell(messages.answer(answers.reported(is_new)))
             case "dm":
                 turn.asked = replace(asked, channel_id=await self._adapter.direct(asked.user_id), thread_id=None)
                 await self._child(turn, Press("again", job.id, press.index))

@@ -1,17 +1,20 @@
 """What only the presser sees: facts, files, a job once more, the form of a remix."""
 
+import asyncio
 import json
 
-from bot import wording
+from bot import answers, wording
 from bot.buttons import stored_file
 from bot.controls import Press
 from bot.jobs import Job
+from bot.privacy import Export
 from bot.slack import forms, messages, uploads
 from bot.slack.adapter import SlackAdapter
 from bot.slack.interactions import Turn
 from bot.slack.web import Web
 from bot.store import Store
 
+EXPORT_BYTES = 64 * 2**20
 SUFFIXES = {"how": "strip.jpg", "original": "png"}
 
 
@@ -27,6 +30,14 @@ async def job_again(turn: Turn, adapter: SlackAdapter, store: Store, job: Job) -
         for image in uploads.done(job):
             await _send(turn, adapter, job, image.index, "jpg")
     await turn.tell(await adapter.again(job))
+
+
+async def export(turn: Turn, adapter: SlackAdapter, it: Export) -> None:
+    """All that is kept of a person, by direct message."""
+    with it.file as file:
+        content = await asyncio.to_thread(file.read)
+    await adapter.send_alone(turn.asked.user_id, wording.EXPORT_NAME, content, alt_text="")
+    await turn.tell(messages.answer(f"{answers.exported(it)} {wording.IN_MESSAGES}"))
 
 
 async def _send(turn: Turn, adapter: SlackAdapter, job: Job, index: int, suffix: str) -> None:

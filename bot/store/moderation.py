@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import msgspec
 
 from bot.jobs import ChannelPolicy, Job, Person, Place
-from bot.store import jobs
+from bot.store import jobs, rules
 from bot.store.connection import Database
+from bot.store.rules import Act, Entry
 from bot.words import Rule
 
 SAME_MS = 3_000  # the same refusal within it is one: platforms deliver twice
@@ -27,6 +28,11 @@ _NOTE = """
     VALUES (:person, :platform, :workspace_id, :rule, :prompt, :sha256, :is_strike, :now_ms)
 """
 _REPORT = "INSERT OR IGNORE INTO reports (job_id, image_index, person_id, at_ms) VALUES (?, ?, ?, ?)"
+_TAKE_DOWN_FILES = """
+    INSERT OR IGNORE INTO takedowns (platform, channel_id, message_id, since_ms)
+    SELECT j.platform, j.channel_id, 'file:' || u.file_id, :now_ms FROM uploads u JOIN jobs j ON j.id = u.job_id
+    WHERE u.job_id = :job
+"""
 _TAKE_DOWN = "INSERT OR IGNORE INTO takedowns (platform, channel_id, message_id, since_ms) VALUES (?, ?, ?, ?)"
 
 
@@ -67,8 +73,8 @@ class Moderation:
         """The rules of everywhere and of this place, and the policy of its channel."""
 
         def question(conn: sqlite3.Connection) -> tuple[list[Rule], ChannelPolicy]:
-            rules = [Rule(row["name"], row["pattern"]) for row in conn.execute(_RULES, place.workspace)]
-            return rules, _policy(conn, place)
+            found = [Rule(row["name"], row["pattern"]) for row in conn.execute(_RULES, place.workspace)]
+            return found, _policy(conn, place)
 
         return await self._database.read(question)
 
@@ -77,27 +83,31 @@ class Moderation:
         sql = "SELECT name, pattern FROM word_rules WHERE platform = ? AND workspace_id = ? ORDER BY name"
         return await self._database.read(lambda conn: [Rule(**row) for row in conn.execute(sql, workspace)])
 
-    async def set_rule(self, workspace: tuple[str, str], name: str, pattern: str | None) -> str | None:
-        """The pattern that the rule had; None removes it."""
+    async def set_rule(self, workspace: tuple[str, str], name: str, pattern: str | None, *, act: Act) -> Entry:
+        """Written down as `act`, once; a pattern of None removes the rule."""
 
-        def transaction(conn: sqlite3.Connection) -> str | None:
+        def transaction(conn: sqlite3.Connection) -> Entry:
+            if done := rules.entry_of(conn, act.key):
+                return done
             where = "platform = ? AND workspace_id = ? AND name = ?"
             row = conn.execute(f"SELECT pattern FROM word_rules WHERE {where}", (*workspace, name)).fetchone()
             conn.execute(f"DELETE FROM word_rules WHERE {where}", (*workspace, name))
             if pattern is not None:
                 conn.execute("INSERT INTO word_rules VALUES (?, ?, ?, ?)", (*workspace, name, pattern))
-            return row["pattern"] if row else None
+            return _written(conn, act, row["pattern"] if row else "none", pattern or "none", f'rule "{name}"')
 
         return await self._database.run(transaction)
 
-    async def set_policy(self, place: Place, policy: ChannelPolicy) -> ChannelPolicy:
-        """The policy that the channel had."""
+    async def set_policy(self, place: Place, policy: ChannelPolicy, *, act: Act) -> Entry:
+        """Written down as `act`, once."""
 
-        def transaction(conn: sqlite3.Connection) -> ChannelPolicy:
+        def transaction(conn: sqlite3.Connection) -> Entry:
+            if done := rules.entry_of(conn, act.key):
+                return done
             before = _policy(conn, place)
             values = (*place.workspace, place.channel_id, msgspec.json.encode(policy).decode())
             conn.execute("INSERT OR REPLACE INTO channel_policies VALUES (?, ?, ?, ?)", values)
-            return before
+            return _written(conn, act, str(before), str(policy), f"channel {place.channel_id}")
 
         return await self._database.run(transaction)
 
@@ -133,6 +143,11 @@ class Moderation:
     async def strikes(self, person_id: int, since_ms: int) -> int:
         sql = "SELECT count(*) FROM incidents WHERE person_id = ? AND is_strike AND at_ms > ?"
         return await self._database.read(lambda conn: int(conn.execute(sql, (person_id, since_ms)).fetchone()[0]))
+
+    async def strike(self, job: Job, now_ms: int) -> int:
+        """The number of the incident: a job of theirs was taken down."""
+        rule, person = f"{job.id} was taken down", Person(job.person_id)
+        return await self.note(person, job.place, rule, "", is_kept=False, is_strike=True, now_ms=now_ms)
 
     async def report(self, person: Person, job: Job, index: int, now_ms: int) -> bool:
         """False if this person has reported this image before."""
@@ -179,10 +194,19 @@ class Moderation:
         await self._database.run(transaction)
 
 
+def _written(conn: sqlite3.Connection, act: Act, before: str, after: str, subject: str) -> Entry:
+    rules.write(conn, act, before, after, person=None, subject=subject, ends_ms=None)
+    entry = rules.entry_of(conn, act.key)
+    assert entry
+    return entry
+
+
 def take_down(conn: sqlite3.Connection, gone: Sequence[Job], now_ms: int) -> None:
     for place in (job.place for job in gone if job.place.message_id):
         values = (place.platform, place.thread_id or place.channel_id, place.message_id, now_ms)
         conn.execute(_TAKE_DOWN, values)
+    for job in gone:
+        conn.execute(_TAKE_DOWN_FILES, {"job": job.id, "now_ms": now_ms})
 
 
 def _policy(conn: sqlite3.Connection, place: Place) -> ChannelPolicy:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from bot import asks, controls, wording
+from bot import answers, asks, controls, wording
 from bot.admin import Actor, Admin
 from bot.buttons import stored_file
 from bot.commands import Ask, Imagine, read_command
@@ -19,6 +19,7 @@ from bot.errors import BadOption, CannotStart, Refused, Unavailable, Unknown
 from bot.feed import Feed
 from bot.jobs import Identity, Job, Person, Place
 from bot.orders import Authority
+from bot.privacy import Export
 from bot.studio import Studio
 from bot.web import documents
 from bot.web.documents import Document, moment
@@ -82,6 +83,7 @@ class Site:
                 web.get("/api/jobs/{job}", self.job),
                 web.post("/api/jobs/{job}/{verb}", self.press),
                 web.get("/api/quota", self.quota),
+                web.get("/api/privacy/export", self.export),
                 web.get("/api/models", self.models),
                 web.get("/api/words", self.words),
                 web.get("/api/events", self._streams.serve),
@@ -135,6 +137,13 @@ class Site:
             case controls.Press(verb, job_id, index, text):
                 jobs = await self._studio.press(person, HERE, verb, job_id, index, key=key, text=text)
                 return await self._accepted(jobs)
+            case Export():
+                answered.file.close()  # the page fetches it by itself
+                files = [{"name": wording.EXPORT_NAME, "url": "/api/privacy/export"}]
+                said = {"title": "/limner privacy export", "body": answers.exported(answered), "actions": []}
+                return answer({"answer": said | {"files": files}})
+        if ask.verb == "privacy":  # after an erasure they are somebody new
+            self._known_person = None
         return answer({"answer": {"title": f"/limner {ask.verb}", "body": answered, "actions": []}})
 
     async def jobs(self, request: web.Request) -> web.Response:
@@ -157,6 +166,9 @@ class Site:
                 return await self._accepted([await self._studio.delete(person, job_id, body.index)])
             case "info":
                 return answer({"info": documents.info(await self._studio.info(person, job_id, index))})
+            case "report":
+                is_new = await self._studio.report(person, job_id, index)
+                return answer({"answer": {"title": "Report", "body": answers.reported(is_new), "actions": []}})
             case "how" | "original":
                 await self._file(job_id, index, kind := "strip.jpg" if verb == "how" else "png")
                 return answer({"url": f"/images/{job_id}/{index}.{kind}"})
@@ -167,6 +179,12 @@ class Site:
 
     async def quota(self, request: web.Request) -> web.Response:
         return answer({"quota": await self.quota_now()})
+
+    async def export(self, request: web.Request) -> web.Response:
+        """All that is kept of the person, as a zip."""
+        found = await self._studio.privacy.export(await self._person())
+        name = f'attachment; filename="{wording.EXPORT_NAME}"'
+        return web.Response(body=found.file, content_type="application/zip", headers={"Content-Disposition": name})
 
     async def models(self, request: web.Request) -> web.Response:
         ready = self._engine_ready()

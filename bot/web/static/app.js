@@ -195,8 +195,8 @@ function note(sentence, kind = "note", job = null) {
   toEnd();
 }
 
-function attached({ name, data }) {
-  const url = `data:${name.endsWith(".png") ? "image/png" : "text/csv"};base64,${data}`;
+function attached({ name, data, url: address }) {
+  const url = address ?? `data:${name.endsWith(".png") ? "image/png" : "text/csv"};base64,${data}`;
   return el("a", { href: url, download: name }, name.endsWith(".png") ? el("img", { src: url, alt: name, class: "plot" }) : name);
 }
 

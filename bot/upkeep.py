@@ -1,0 +1,68 @@
+"""What moderation still has to do on platforms: reports to the operator's channel, messages to be taken down."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from bot import answers
+from bot.adapter import Adapter
+from bot.errors import Unavailable
+from bot.store import Store
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0
+GIVE_UP_AFTER_MS = 3 * 24 * 3600 * 1000
+
+
+class Upkeep:
+    def __init__(
+        self,
+        store: Store,
+        adapters: Mapping[str, Adapter],
+        *,
+        report_channel: str,  # "discord:1234"; empty: reports stay in the store and in the log
+        now_ms: Callable[[], int],
+    ):
+        self._store, self._records, self._adapters, self._now_ms = store, store.moderation, adapters, now_ms
+        self._platform, _, self._channel_id = report_channel.partition(":")
+
+    async def run(self) -> None:
+        """Until cancelled. What does not work is tried again, and slows nothing else."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.warning("reports and removals wait: %s", error.reason)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Send and remove what is due, once each."""
+        for report in await self._records.unsent():
+            who = await self._store.identity(report.job.person_id, report.job.place.platform)
+            named = f"{who.platform}:{who.user_id}" if who else "an erased person"
+            log.warning("report R-%d: job %s image %d", report.number, report.job.id, report.image_index)
+            adapter = self._adapters.get(self._platform)
+            if adapter is not None:
+                text = answers.report(report, named, adapter.plain)
+                if not await self._tried(adapter.say(self._channel_id, text), "a report cannot be sent"):
+                    break
+            await self._records.sent(report.number, self._now_ms())
+        for gone in await self._records.takedowns():
+            adapter, is_late = self._adapters.get(gone.platform), self._now_ms() - gone.since_ms > GIVE_UP_AFTER_MS
+            if adapter is None and not is_late:
+                continue
+            removal = adapter.take_down(gone.channel_id, gone.message_id) if adapter else _nothing()
+            if await self._tried(removal, "a message cannot be removed") or is_late:
+                await self._records.taken_down(gone.number)
+
+    async def _tried(self, attempt: Awaitable[None], complaint: str) -> bool:
+        try:
+            await attempt
+        except Exception as error:
+            log.warning("%s yet: %r", complaint, error)
+            return False
+        return True
+
+
+async def _nothing() -> None: ...
