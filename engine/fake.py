@@ -1,8 +1,9 @@
 """An engine without a model: seed-coloured pictures, and faults that a script asks for.
 
-It speaks the same messages from a process of the same kind, so that everything around the engine
-is tested for real. `LIMNER_FAKE_FAULTS` names a file with one fault per line; every job that
-starts takes the first line away, so a restarted engine goes on where the dead one stopped:
+It speaks the same messages from a process of the same kind, and its jobs take their steps in turn as the
+real one's do, so that everything around the engine is tested for real.
+`LIMNER_FAKE_FAULTS` names a file with one fault per line; every job that starts takes the first line
+away, so a restarted engine goes on where the dead one stopped:
 
     -                    no fault
     exit [step]          leave with status 1 before that step (default 1)
@@ -44,13 +45,27 @@ from engine.protocol import (
     Request,
     Shutdown,
 )
+from engine.ticks import Running, Served, charge, next_batch, welcome
+
+BATCH_CAP = 4  # jobs that take a step together
+
+
+class _Drawing:
+    def __init__(self, job: Generate):
+        self.job, self.step, self.started = job, 0, time.monotonic()
+        self.fault = self.detail = ""
+        is_draw = isinstance(job.request, Draw)
+        self.steps, self.count = (job.request.steps, job.request.count) if is_draw else (1, 1)  # type: ignore[union-attr]
+
+    def running(self) -> Running:
+        return Running(self.job.job_id, self.job.owner, self.job.weight, group=0, cost=self.count)
 
 
 class FakeEngine:
     def __init__(self, channel: Channel):
         self._channel = channel
-        self._waiting: list[Generate] = []
-        self._cancelled: set[str] = set()
+        self._drawing: dict[str, _Drawing] = {}
+        self._served: Served = {}
         self._step_seconds = float(os.environ.get("LIMNER_FAKE_STEP_SECONDS", "0.002"))
         self._faults = Path(os.environ.get("LIMNER_FAKE_FAULTS", os.devnull))
 
@@ -68,9 +83,12 @@ class FakeEngine:
             )
         )
         while True:
-            self._take(block=not self._waiting)
-            if self._waiting:
-                self._draw(self._waiting.pop(0))
+            self._take(block=not self._drawing)
+            batch = next_batch([each.running() for each in self._drawing.values()], self._served, BATCH_CAP)
+            charge(self._served, batch)
+            time.sleep(self._step_seconds)
+            for image in batch:
+                self._step(self._drawing[str(image.image_id)])
 
     def _take(self, *, block: bool) -> None:
         try:
@@ -82,39 +100,39 @@ class FakeEngine:
 
     def _apply(self, command: object) -> None:
         match command:
-            case Generate():
-                self._waiting.append(command)
-            case Cancel(job_id=job_id):
-                self._cancelled.add(job_id)
+            case Generate(job_id=job_id, owner=owner):
+                welcome(self._served, owner, {each.job.owner for each in self._drawing.values()})
+                self._drawing[job_id] = _Drawing(command)
+            case Cancel(job_id=job_id) if self._drawing.pop(job_id, None):
+                self._channel.send(Cancelled(job_id=job_id))
             case Shutdown():
                 raise SystemExit(0)
             case _:
                 pass
 
-    def _draw(self, job: Generate) -> None:
-        fault, _, detail = self._next_fault().partition(" ")
-        if fault == "fail":
-            self._channel.send(Failed(job_id=job.job_id, kind=detail or "internal", detail="asked for"))  # type: ignore[arg-type]
-            return
-        started = time.monotonic()
-        request = job.request
-        steps, count = (request.steps, request.count) if isinstance(request, Draw) else (1, 1)
-        for step in range(1, steps + 1):
-            if fault not in ("", "flag") and step >= min(steps, int(detail or 1)):
-                self._misbehave(fault)
-            time.sleep(self._step_seconds)
-            self._take(block=False)
-            if job.job_id in self._cancelled:
-                self._channel.send(Cancelled(job_id=job.job_id))
+    def _step(self, drawing: _Drawing) -> None:
+        job = drawing.job
+        if drawing.step == 0:
+            drawing.fault, _, drawing.detail = self._next_fault().partition(" ")
+            if drawing.fault == "fail":
+                del self._drawing[job.job_id]
+                self._channel.send(Failed(job_id=job.job_id, kind=drawing.detail or "internal", detail="asked for"))  # type: ignore[arg-type]
                 return
-            self._channel.send(Progress(job_id=job.job_id, stage="drawing", step=step, steps=steps))
-            if step == max(1, steps // 4):
-                jpeg = encode.preview_jpeg(_picture(request, 0, 64, 64))
-                self._channel.send(Preview(job_id=job.job_id, index=0, step=step, jpeg=jpeg))
-        flagged = {int(index) for index in detail.split()} if fault == "flag" else set()
-        for index in range(count):
-            self._finish(job, index, is_flagged=index in flagged)
-        self._channel.send(Done(job_id=job.job_id, gpu_seconds=time.monotonic() - started, model_hash="fake"))
+        drawing.step += 1
+        step, steps, fault, detail = drawing.step, drawing.steps, drawing.fault, drawing.detail
+        if fault not in ("", "flag") and step >= min(steps, int(detail or 1)):
+            self._misbehave(fault)
+        self._channel.send(Progress(job_id=job.job_id, stage="drawing", step=step, steps=steps))
+        if step == max(1, steps // 4):
+            jpeg = encode.preview_jpeg(_picture(job.request, 0, 64, 64))
+            self._channel.send(Preview(job_id=job.job_id, index=0, step=step, jpeg=jpeg))
+        if step == steps:
+            del self._drawing[job.job_id]
+            flagged = {int(index) for index in detail.split()} if fault == "flag" else set()
+            for index in range(drawing.count):
+                self._finish(job, index, is_flagged=index in flagged)
+            seconds = time.monotonic() - drawing.started
+            self._channel.send(Done(job_id=job.job_id, gpu_seconds=seconds, model_hash="fake"))
 
     def _finish(self, job: Generate, index: int, *, is_flagged: bool) -> None:
         request, spool = job.request, Path(job.spool_dir)
