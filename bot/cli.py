@@ -54,12 +54,11 @@ def _limner(
 @app.command()
 def run() -> None:
     """Start Limner: the engine, the queue and the local page."""
+    from bot import logs
     from bot.serve import serve
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%H:%M:%S"
-    )
     with _told() as settings:
+        logs.set_up(settings.log_level, settings.secrets)
         asyncio.run(serve(settings))
 
 

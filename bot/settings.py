@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     data: Path = Path("data")
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8420, ge=0, le=65535)  # 0: any that is free
+    log_level: Literal["debug", "info", "warning"] = "info"
     engine: Literal["torch", "fake"] = "torch"
     models_dir: Path | None = None  # <data>/models
     model: str = "builtin"  # what draws where a prompt names none
@@ -82,6 +83,12 @@ class Settings(BaseSettings):
     @property
     def models_path(self) -> Path:
         return self.models_dir or self.data / "models"
+
+    @property
+    def secrets(self) -> list[str]:
+        """What may stand in no log."""
+        found = (getattr(self, name) for name in type(self).model_fields)
+        return [value.get_secret_value() for value in found if isinstance(value, SecretStr)]
 
     @property
     def limits(self) -> Limits:
