@@ -4,6 +4,8 @@ import asyncio
 import socket
 import time
 
+import yaml
+
 from bot.adapter import Page
 from bot.admin import Admin
 from bot.delivery import Delivery
@@ -13,6 +15,7 @@ from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
 from bot.slack.connection import connect
+from bot.slack.manifest import manifest
 from bot.store import Limits, open_store
 from bot.studio import Rules, Studio
 from engine.catalogue import read_catalogue
@@ -37,13 +40,14 @@ def slack_settings(api, mode, port=None):
 
 
 class SlackHouse:
-    """Can be closed and opened again on the same data, as a restart does."""
+    """The app is installed as its manifest says. Can be closed and opened again on the same data, as a restart does."""
 
     def __init__(self, api, data, *, mode="socket", allowance=100, engine=None, **settings):
         self.api, self.data, self.mode, self._allowance, self._engine = api, data, mode, allowance, engine
         self.port = free_port() if mode == "http" else None
         self.ahead_ms = 0  # of the real time
         self.settings = Settings(data=data, **(slack_settings(api, mode, self.port) | settings))
+        api.install(yaml.safe_load(manifest(self.settings)))
 
     def now_ms(self):
         return time.time_ns() // 10**6 + self.ahead_ms
