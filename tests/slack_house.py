@@ -39,15 +39,19 @@ def slack_settings(api, mode, port=None):
     return found | {"slack_signing_secret": api.signing_secret, "slack_port": port}
 
 
+def install(api):
+    """The app as its own manifest describes it, so that nothing can be done that people are not offered."""
+    api.install(yaml.safe_load(manifest(Settings())))
+
+
 class SlackHouse:
-    """The app is installed as its manifest says. Can be closed and opened again on the same data, as a restart does."""
+    """Can be closed and opened again on the same data, as a restart does."""
 
     def __init__(self, api, data, *, mode="socket", allowance=100, engine=None, **settings):
         self.api, self.data, self.mode, self._allowance, self._engine = api, data, mode, allowance, engine
         self.port = free_port() if mode == "http" else None
         self.ahead_ms = 0  # of the real time
         self.settings = Settings(data=data, **(slack_settings(api, mode, self.port) | settings))
-        api.install(yaml.safe_load(manifest(self.settings)))
 
     def now_ms(self):
         return time.time_ns() // 10**6 + self.ahead_ms

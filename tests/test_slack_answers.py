@@ -4,7 +4,7 @@ import pytest
 
 from bot.jobs import Status
 from tests.slack_api import SlackAPI
-from tests.slack_house import SlackHouse, job_id
+from tests.slack_house import SlackHouse, install, job_id
 from tests.test_slack_flows import (
     DRAFT,
     a_picture,
@@ -22,6 +22,7 @@ from tests.test_slack_flows import (
 @pytest.fixture
 async def api():
     async with SlackAPI() as api:
+        install(api)
         yield api
 
 

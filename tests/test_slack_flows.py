@@ -8,7 +8,7 @@ from PIL import Image
 
 from bot.jobs import Identity, Status
 from tests.slack_api import PRIVATE, NotOffered, SlackAPI, Upload
-from tests.slack_house import SlackHouse, job_id
+from tests.slack_house import SlackHouse, install, job_id
 
 MODES = ["socket", "http"]
 DRAFT = "--quality draft"
@@ -17,6 +17,7 @@ DRAFT = "--quality draft"
 @pytest.fixture
 async def api():
     async with SlackAPI() as api:
+        install(api)
         yield api
 
 
