@@ -107,3 +107,11 @@ async def test_what_takes_more_than_a_quarter_of_the_day_is_confirmed_first_with
     assert asked.message.text.startswith("**That costs 1 of your 3 units**")
     agreed = await api.press(api.ada, asked.message, "Draw it")
     assert "queued" in agreed.message.text
+
+
+async def test_words_and_channels_have_their_orders_too(api, order):
+    assert "logged #1" in (await order("words add", rule="gore")).text
+    assert "gore" in (await order("words test", prompt="a gore scene --no dogs")).text
+    assert "largest draft" in (await order("channel", channel=api.channel, largest="draft")).text
+    asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a car", "quality": "full"})
+    assert "2048 px is not allowed in this channel" in asked.message.text

@@ -18,6 +18,7 @@ from bot.orders import FORMS, Authority, as_text
 from bot.phrases import clip
 
 Where = Literal["here", "everywhere"]
+OnOff = Literal["on", "off"]
 _Give = Callable[[discord.Interaction, str], Awaitable[None]]
 _NAMES = {
     "person": "Who", "units": "Units in a window; or default", "until": "A span like 3d, or a date like 2026-12-01",
@@ -25,6 +26,9 @@ _NAMES = {
     "weight": "Of their jobs in the queue, 0.1 to 10 (for the operator)", "waiting": "Jobs of one person that may wait",
     "where": "For the operator: this server, or all", "job": "An id like k7q2", "days": "How many days back",
     "lines": "How many changes", "csv": "As a file", "rule": "The rule", "prompt": "The prompt to test",
+    "channel": "This one, if none is named", "models": "Names with commas, or all", "largest": "The largest quality",
+    "nsfw": "What is explicit, in age-restricted channels", "threads": "Whether threads are opened",
+    "enabled": "Whether anything is drawn",
 }  # fmt: skip
 
 
@@ -102,7 +106,11 @@ def build(give: _Give) -> app_commands.Group:
     )
     groups = {
         name: app_commands.Group(name=name, description=meaning, parent=top, auto_locale_strings=False)
-        for name, meaning in (("quota", "Allowances"), ("job", "Anybody's job of this server"))
+        for name, meaning in (
+            ("quota", "Allowances"),
+            ("job", "Anybody's job of this server"),
+            ("words", "Refused words"),
+        )
     }
 
     def add(verb: str, callback: Callable[..., Any]) -> None:
@@ -120,6 +128,7 @@ def build(give: _Give) -> app_commands.Group:
     _of_people_and_places(add, give)
     for verb in ("job show", "job cancel", "job retry", "job delete"):
         add(verb, _of_job(give, verb))
+    _of_policies(add, give)
     return top
 
 
@@ -202,6 +211,28 @@ def _of_people_and_places(add: Callable[[str, Callable[..., Any]], None], give: 
 
     for callback in (block, unblock, pause, resume, stats, audit, doctor, help):
         add(callback.__name__, callback)
+
+
+def _of_policies(add: Callable[[str, Callable[..., Any]], None], give: _Give) -> None:
+    async def words_add(it: discord.Interaction, rule: str, reason: str | None = None) -> None:
+        await give(it, as_text("words add", (rule,), reason=reason))
+
+    async def words_remove(it: discord.Interaction, rule: str, reason: str | None = None) -> None:
+        await give(it, as_text("words remove", (rule,), reason=reason))
+
+    async def words_test(it: discord.Interaction, prompt: str) -> None:
+        await give(it, as_text("words test", (prompt,)))
+
+    async def channel(
+        it: discord.Interaction, channel: discord.TextChannel | None = None, models: str | None = None,
+        largest: Literal["full", "draft"] | None = None, nsfw: OnOff | None = None, threads: OnOff | None = None,
+        enabled: OnOff | None = None, reason: str | None = None,
+    ) -> None:  # fmt: skip
+        terms = {"models": models, "largest": largest, "nsfw": nsfw, "threads": threads, "enabled": enabled}
+        await give(it, as_text("channel", (f"<#{channel.id}>",) if channel else (), **terms, reason=reason))
+
+    for callback in (words_add, words_remove, words_test, channel):
+        add(callback.__name__.replace("_", " "), callback)
 
 
 def _of_job(give: _Give, verb: str) -> Callable[..., Any]:
