@@ -45,9 +45,10 @@ class SlackAdapter:
         self._stages: dict[str, str] = {}  # of the jobs on their way: what their messages say
 
     async def show(self, job: Job, live: Live | None) -> None:
-        """Change the job's message; where it has none yet, or lost it, make one. Under load only its state counts."""
+        """Change the job's message, or make one where it has none; under load for new states only, or its end."""
         stage = f"{live.stage} {live.kept_after}" if live else ""
-        if live and job.place.message_id and self._stages.get(job.id) == stage and not self._web.has_room():
+        is_new_state = self._stages.get(job.id) != stage
+        if live and job.place.message_id and not self._web.has_room(is_new_state=is_new_state):
             return
         async with self._lock(job.id):
             fresh = await self._store.job(job.id)

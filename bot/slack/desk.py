@@ -1,21 +1,16 @@
 """From what people do on Slack to the studio, and its answers back to them."""
 
 import json
-import logging
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
-
-from slack_sdk.errors import SlackApiError
 
 from bot import answers, asks, wording
 from bot.admin import Admin
 from bot.buttons import as_text
 from bot.commands import Ask, Imagine, read_command
-from bot.controls import Control, Press, meant, more, read_press
-from bot.errors import BadOption, CannotPost, NotServed, Refused, Unconfirmed, Unknown
+from bot.controls import Press, meant, more, read_press
+from bot.errors import BadOption, NotServed, Refused, Unknown
 from bot.jobs import Job, Person, Place
 from bot.offers import Offers
 from bot.privacy import Export
@@ -23,8 +18,8 @@ from bot.settings import Settings
 from bot.slack import admin as orders
 from bot.slack import forms, messages, private, uploads
 from bot.slack.adapter import SlackAdapter
+from bot.slack.answering import Answering
 from bot.slack.echo import Echo
-from bot.slack.faults import Fault, fault
 from bot.slack.given import Given
 from bot.slack.home import Home
 from bot.slack.interactions import Asked, Turn
@@ -34,8 +29,6 @@ from bot.slack.web import Web
 from bot.store import Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
-
-log = logging.getLogger(__name__)
 
 
 class Desk:
@@ -52,10 +45,11 @@ class Desk:
         self._echo = Echo(studio, store, adapter, web, self._people, now_ms)
         self._new_image = forms.NewImage(models, settings.model, lambda: studio.styles)
         self._commands = settings.slack_commands
+        self._answering = Answering(self._offers, settings.slack_commands)
 
     async def take(self, turn: Turn) -> None:
         asked = turn.asked
-        async with self._answering(turn):
+        async with self._answering.to(turn):
             match asked.kind:
                 case "command":
                     await self._command(turn)
@@ -131,7 +125,7 @@ class Desk:
             case Export():
                 await private.export(turn, self._adapter, answered)
             case str():
-                await turn.tell(messages.answer(self._named(answered)))
+                await turn.tell(messages.answer(self._answering.named(answered)))
 
     async def _order(self, turn: Turn, text: str) -> None:
         """`/limner-admin …`"""
@@ -173,7 +167,7 @@ class Desk:
         match press.verb:
             case "info":
                 view = await self._studio.info(person, job.id, press.index, place)
-                facts = [(label, self._named(value)) for label, value in answers.info(view, moment)]
+                facts = [(label, self._answering.named(value)) for label, value in answers.info(view, moment)]
                 await turn.tell(messages.facts(facts))
             case "more":
                 await turn.tell(messages.answer(f"`{job.id}` image {press.index + 1}", more(job, press.index)))
@@ -242,7 +236,7 @@ class Desk:
     async def recover(self, older_ms: int = 0) -> None:
         """What was accepted so long ago, and has no message yet, gets one."""
         async for turn, job in self._echo.left(older_ms):
-            async with self._answering(turn):
+            async with self._answering.to(turn):
                 await self._echo.post(turn, [job])
 
     async def _show_home(self, asked: Asked) -> None:
@@ -297,45 +291,3 @@ class Desk:
 
     async def _moderates(self, asked: Asked, person: Person, job: Job) -> bool:
         return job.person_id != person.id and await self._people.is_admin(asked.user_id)
-
-    def _named(self, text: str) -> str:
-        """The commands by the names that they have here."""
-        draw, ask, _ = self._commands
-        return text.replace("`/imagine", f"`{draw}").replace("`/limner ", f"`{ask} ")
-
-    @asynccontextmanager
-    async def _answering(self, turn: Turn) -> AsyncIterator[None]:
-        """The outermost handler: a refusal or a fault becomes one private sentence, with what can be done next."""
-        try:
-            yield
-        except Refused as error:
-            await self._refuse(turn, error)
-        except SlackApiError as error:
-            if fault(error) == Fault.NO_TRIGGER:
-                log.info("%s came too late for a form", turn.asked.kind)
-            else:
-                await self._broken(turn, error)
-        except Exception as error:
-            await self._broken(turn, error)
-        finally:
-            turn.ack()
-
-    async def _refuse(self, turn: Turn, error: Refused) -> None:
-        asked, it = turn.asked, wording.refusal(error, clock)
-        if asked.kind == "form" and not isinstance(error, Unconfirmed):
-            at_fields = forms.errors(error, it, asked.values)
-            if turn.ack({"response_action": "errors", "errors": at_fields}):
-                return
-        if isinstance(error, CannotPost):
-            one = len(error.job_ids) == 1
-            names = ["Send by DM" if one else f"Send {number} by DM" for number, _ in enumerate(error.job_ids, 1)]
-            steps = [Control(name, Press("dm", job_id)) for name, job_id in zip(names, error.job_ids, strict=True)]
-        else:
-            steps = self._offers.controls(it, asked.user_id, turn.what)
-        if asked.kind != "home":
-            await turn.tell(messages.sentence(replace(it, body=self._named(it.body)), steps))
-
-    async def _broken(self, turn: Turn, error: Exception) -> None:
-        reference = f"E-{secrets.token_hex(2)}"
-        log.error("%s: a %s on Slack failed", reference, turn.asked.kind, exc_info=error)
-        await turn.tell(messages.sentence(wording.broken(reference)))

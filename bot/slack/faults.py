@@ -17,25 +17,24 @@ class Fault(Enum):
     NO_MESSAGE = auto()
     NO_TRIGGER = auto()  # it lasts three seconds
     NOT_YET = auto()  # Slack still looks at a picture
-    COMPLETED = auto()  # this upload was ended before, or it never was
-    NO_FILE = auto()
+    NO_FILE = auto()  # also one whose sharing was not asked for, or was asked for before
 
 
 _NAMES = {
     Fault.TOO_OFTEN: "ratelimited rate_limited message_limit_exceeded",
     Fault.REVOKED: "invalid_auth not_authed token_revoked token_expired account_inactive org_login_required"
     " not_allowed_token_type",
-    Fault.NO_SCOPE: "missing_scope no_permission",
-    Fault.NOT_INVITED: "not_in_channel channel_not_found user_not_in_channel channel_is_limited_access",
+    Fault.NO_SCOPE: "missing_scope",
+    Fault.NOT_INVITED: "not_in_channel channel_not_found user_not_in_channel channel_is_limited_access no_permission",
     Fault.ARCHIVED: "is_archived",
     Fault.CLOSED: "restricted_action restricted_action_read_only_channel restricted_action_thread_only_channel"
     " restricted_action_thread_locked restricted_action_non_threadable_channel access_denied ekm_access_denied"
     " team_access_not_granted file_uploads_disabled file_uploads_except_images_disabled file_upload_size_restricted"
-    " storage_limit_reached posting_to_channel_denied cannot_dm_bot user_not_found user_disabled messages_tab_disabled",
+    " storage_limit_reached posting_to_general_channel_denied cannot_dm_bot"
+    " users_not_found user_not_found user_disabled messages_tab_disabled",
     Fault.NO_MESSAGE: "message_not_found thread_not_found cant_update_message edit_window_closed invalid_thread_ts",
     Fault.NO_TRIGGER: "expired_trigger_id exchanged_trigger_id invalid_trigger_id trigger_expired trigger_exchanged",
     Fault.NOT_YET: "invalid_blocks invalid_attachments slack_file_not_ready",
-    Fault.COMPLETED: "file_already_completed already_completed posting_to_general_channel_denied",
     Fault.NO_FILE: "file_not_found file_deleted",
 }  # fmt: skip
 _BY_NAME = {name: fault for fault, names in _NAMES.items() for name in names.split()}

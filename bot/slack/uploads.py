@@ -19,7 +19,7 @@ from bot.store import Store
 
 MAX_ALT_TEXT = 1000
 LOOKED_FOR_SECONDS = 60.0
-_FIRST_LOOK_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
+_FIRST_LOOK_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0
 
 
 class NotShared(Exception):
@@ -88,13 +88,16 @@ async def _is_known(web: Web, files: dict[int, str]) -> bool:
 
 
 async def _until_shared(web: Web, files: dict[int, str], channel_id: str) -> None:
+    """They are shared together, so one is asked for, and not at once: that seldom helps, and counts."""
     pause, end = _FIRST_LOOK_SECONDS, time.monotonic() + LOOKED_FOR_SECONDS
-    for file_id in files.values():
-        while not _is_in(await web.files_info(file=file_id), channel_id):
-            if time.monotonic() > end:
-                raise NotShared(f"Slack has the file {file_id} and does not show it")
-            await asyncio.sleep(pause)
-            pause = min(_LONGEST_PAUSE_SECONDS, 1.5 * pause)
+    [*_, file_id] = files.values()
+    while True:
+        await asyncio.sleep(pause)
+        if _is_in(await web.files_info(file=file_id), channel_id):
+            return
+        if time.monotonic() > end:
+            raise NotShared(f"Slack has the file {file_id} and does not show it")
+        pause = min(_LONGEST_PAUSE_SECONDS, 1.5 * pause)
 
 
 def _is_in(answer: object, channel_id: str) -> bool:

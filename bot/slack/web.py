@@ -24,8 +24,9 @@ SCOPES = frozenset(
 _TRIES = 20  # of one that comes too often
 _APPS = "https://api.slack.com/apps"
 # Seconds between two, and how many may come at once; https://docs.slack.dev/apis/web-api/rate-limits
-_PACES = {"chat.update": (1.2, 25), "chat.postMessage": (1.0, 5), "users.info": (0.6, 50)}
-_ANY_PACE = (0.6, 50)
+_PACES = {"chat.update": (1.4, 10), "chat.postMessage": (1.0, 5)}
+_ANY_PACE = (0.75, 25)
+LATE_SECONDS = 5.0  # a change that would come later than that is left to the one after it
 _AT_ONCE = frozenset({"views.open", "views.update"})  # somebody waits before it, and it soon is too late
 
 
@@ -62,12 +63,13 @@ class Web(AsyncWebClient):
                 self._rests_until[api_method] = time.monotonic() + pause
         raise TimeoutError(f"Slack takes no {api_method} now")
 
-    def has_room(self) -> bool:
-        """Whether messages may be changed for less than a change of state."""
+    def has_room(self, *, is_new_state: bool) -> bool:
+        """Whether messages may be changed before their end: while it is quiet for progress, else for a new state."""
         pace, burst = _PACES["chat.update"]
         now = time.monotonic()
-        rests = self._rests_until.get("chat.update", 0.0) > now
-        return not rests and self._next.get(("chat.update", ""), 0.0) - now < pace * burst / 2
+        rests = self._rests_until.get("chat.update", 0.0) - now
+        ahead = self._next.get(("chat.update", ""), 0.0) - now - pace * burst
+        return max(rests, ahead) < (LATE_SECONDS if is_new_state else -pace * burst / 2)
 
     async def respond(self, url: str, message: Mapping[str, object]) -> bool:
         """Through a response URL: for five answers in half an hour. False if Slack does not take this one."""

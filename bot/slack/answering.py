@@ -1,0 +1,67 @@
+"""The outermost handler of a turn: a refusal or a fault becomes one private sentence, with what can be done next."""
+
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from slack_sdk.errors import SlackApiError
+
+from bot import wording
+from bot.controls import Control, Press
+from bot.errors import CannotPost, Refused, Unconfirmed
+from bot.offers import Offers
+from bot.slack import forms, messages
+from bot.slack.faults import Fault, fault
+from bot.slack.interactions import Turn
+from bot.slack.messages import clock
+
+log = logging.getLogger(__name__)
+
+
+class Answering:
+    def __init__(self, offers: Offers, commands: tuple[str, ...]):
+        self._offers, self._commands = offers, commands
+
+    def named(self, text: str) -> str:
+        """The commands by the names that they have here."""
+        draw, ask, _ = self._commands
+        return text.replace("`/imagine", f"`{draw}").replace("`/limner ", f"`{ask} ")
+
+    @asynccontextmanager
+    async def to(self, turn: Turn) -> AsyncIterator[None]:
+        """Whatever happens, the turn is acknowledged and answered."""
+        try:
+            yield
+        except Refused as error:
+            await self._refuse(turn, error)
+        except SlackApiError as error:
+            if fault(error) == Fault.NO_TRIGGER:
+                log.info("%s came too late for a form", turn.asked.kind)
+            else:
+                await self._broken(turn, error)
+        except Exception as error:
+            await self._broken(turn, error)
+        finally:
+            turn.ack()
+
+    async def _refuse(self, turn: Turn, error: Refused) -> None:
+        asked, it = turn.asked, wording.refusal(error, clock)
+        if asked.kind == "form" and not isinstance(error, Unconfirmed):
+            at_fields = forms.errors(error, it, asked.values)
+            if turn.ack({"response_action": "errors", "errors": at_fields}):
+                return
+        if isinstance(error, CannotPost):
+            one = len(error.job_ids) == 1
+            names = ["Send by DM" if one else f"Send {number} by DM" for number, _ in enumerate(error.job_ids, 1)]
+            steps = [Control(name, Press("dm", job_id)) for name, job_id in zip(names, error.job_ids, strict=True)]
+        else:
+            steps = self._offers.controls(it, asked.user_id, turn.what)
+        if asked.kind != "home":
+            await turn.tell(messages.sentence(replace(it, body=self.named(it.body)), steps))
+
+    async def _broken(self, turn: Turn, error: Exception) -> None:
+        reference = f"E-{secrets.token_hex(2)}"
+        log.error("%s: a %s on Slack failed", reference, turn.asked.kind, exc_info=error)
+        await turn.tell(messages.sentence(wording.broken(reference)))
