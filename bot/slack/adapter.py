@@ -92,7 +92,7 @@ class SlackAdapter:
         return messages.plain(text)
 
     async def say(self, channel_id: str, text: str) -> None:
-        await self._web.chat_postMessage(channel=channel_id, **messages.answer(text))
+        await self._web.chat_postMessage(channel=channel_id, **messages.answer(text), **messages.UNFURLED)
 
     async def take_down(self, channel_id: str, message_id: str) -> None:
         """A message, or of "file:ID" a file."""
@@ -180,7 +180,8 @@ class SlackAdapter:
         if job.place.thread_id or job.lineage is None or job.lineage.verb == "again":
             return job.place.thread_id
         root = await self._store.job(job.root_id)
-        if root is None or root.place.channel_id != job.place.channel_id:
+        _, policy = await self._store.moderation.of_place(job.place)
+        if root is None or not policy.threads or root.place.channel_id != job.place.channel_id:
             return None
         return root.place.thread_id or root.place.message_id
 
