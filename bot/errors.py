@@ -222,7 +222,7 @@ class SwitchedOff(Refused):
 class TooLarge(Refused):
     """Only drafts are drawn in this channel; `as_draft` is the command of one, or empty."""
 
-    code = "too_large"
+    code = "only_drafts"
 
     def __init__(self, width: int, height: int, *, as_draft: str = ""):
         super().__init__(f"{width}×{height}")

@@ -1,5 +1,7 @@
 import asyncio
 import hashlib
+import io
+import zipfile
 
 import pytest
 from aiohttp import web
@@ -345,3 +347,44 @@ async def test_the_operator_gives_orders_on_the_page(site):
     assert [file["name"] for file in answer["answer"]["files"]] == ["limner-audit.csv"]
     status, answer = await order("quota default lots")
     assert (status, answer["error"]["code"]) == (400, "bad_option")
+
+
+async def test_what_is_kept_is_shown_exported_and_erased(site):
+    job = await site.draw("a zanzibar wombat --quality draft")
+    _, shown = await site.ask("POST", "/api/commands", {"text": "/limner privacy show"})
+    assert "Kept of you: 1 job, 1 picture" in shown["answer"]["body"]
+    _, exported = await site.ask("POST", "/api/commands", {"text": "/limner privacy export"})
+    [file] = exported["answer"]["files"]
+    status, data = await site.ask("GET", file["url"])
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert (status, set(archive.namelist())) == (200, {"limner.json", f"{job['id']}-0.png"})
+    status, asked = await site.ask("POST", "/api/commands", {"text": "/limner privacy erase"})
+    [action] = asked["error"]["actions"]
+    assert (status, action["label"]) == (400, "Erase everything")
+    status, erased = await site.ask("POST", "/api/commands", {"text": action["command"]})
+    assert (status, "Erased." in erased["answer"]["body"]) == (200, True)
+    assert (await site.ask("GET", "/api/jobs"))[1] == {"jobs": []}
+    assert (await site.ask("GET", f"/api/jobs/{job['id']}"))[0] == 404
+    assert not [file for file in site.data.rglob("*") if file.is_file() and b"zanzibar" in file.read_bytes()]
+    await site.draw("a boat --quality draft")  # somebody new
+
+
+async def test_what_nobody_may_draw_is_refused_on_the_page_too(site):
+    status, refused = await site.ask("POST", "/api/commands", {"text": "a nude 12 year old"})
+    assert (status, refused["error"]["code"]) == (403, "bad_words")
+    assert "drawn nowhere" in refused["error"]["body"]
+
+
+@pytest.mark.parametrize(
+    "text", ["/limner privacy", "/limner privacy sell", "/limner privacy erase no", "/limner privacy show me now"]
+)
+async def test_privacy_takes_three_words_and_no_others(site, text):
+    status, refused = await site.ask("POST", "/api/commands", {"text": text})
+    assert (status, refused["error"]["code"]) == (400, "bad_option")
+
+
+async def test_a_report_from_the_page_is_kept(site):
+    job = await site.draw("a boat --quality draft")
+    _, told = await site.ask("POST", f"/api/jobs/{job['id']}/report", {"index": 0})
+    assert "Reported" in told["answer"]["body"]
+    assert [report.job.id for report in await site.store.moderation.unsent()] == [job["id"]]

@@ -19,7 +19,8 @@ MAX_BODY_BYTES = 64 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _STATUSES: Mapping[str, int] = {
     "quota": 429, "queue_full": 429, "not_allowed": 403, "no_authority": 403, "blocked": 403, "unknown": 404,
-    "gone": 410, "unavailable": 503,
+    "bad_words": 403, "nsfw": 403, "switched_off": 403, "only_drafts": 403, "gone": 410, "forgotten": 410,
+    "unavailable": 503,
 }  # fmt: skip
 _PLAIN: Mapping[int, tuple[str, str]] = {
     404: ("unknown", "Nothing is at that address"),
