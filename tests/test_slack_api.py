@@ -591,6 +591,48 @@ async def test_a_trigger_is_good_once_and_for_three_seconds(api):
     assert await refused(slack.views_update(view_id=view_id, view=FORM)) == "not_found"
 
 
+async def test_views_are_stacked_three_deep_and_cleared_at_once(api):
+    slack, asked = client(api), await api.slash(api.ada, api.channel, "/imagine")
+    await slack.views_open(trigger_id=asked.payload["trigger_id"], view=FORM | {"notify_on_close": True})
+    below = [asked.modal]
+    for _ in range(2):
+        pressed = await api.press(api.ada, below[-1], "Again", unchecked=True)
+        await slack.views_push(trigger_id=pressed.payload["trigger_id"], view=FORM)
+        below.append(pressed.modal)
+    pressed = await api.press(api.ada, below[-1], "Again", unchecked=True)
+    fourth = slack.views_push(trigger_id=pressed.payload["trigger_id"], view=FORM)
+    assert await refused(fourth) == "push_limit_reached"
+    assert [view.previous_id for view in below] == [None, below[0].id, below[1].id]
+    submitted = await api.submit(api.ada, below[-1], {"Prompt": "a boat"})
+    api.take_answer(submitted, {"response_action": "clear"})
+    assert [view.is_open for view in below] == [False] * 3
+    opened = await api.slash(api.ada, api.channel, "/imagine")
+    await slack.views_open(trigger_id=opened.payload["trigger_id"], view=FORM | {"notify_on_close": True})
+    closed = await api.close_view(api.ada, opened.modal)
+    assert (closed.payload["type"], opened.modal.is_open) == ("view_closed", False)
+
+
+async def test_an_answer_to_a_form_that_makes_no_sense_is_noticed(api):
+    asked = await api.slash(api.ada, api.channel, "/imagine")
+    await client(api).views_open(trigger_id=asked.payload["trigger_id"], view=FORM)
+    act = await api.submit(api.ada, asked.modal, {"Prompt": "a boat"})
+    for answer in ({"response_action": "errors", "errors": {"size": "too large"}}, {"response_action": "explode"}):
+        with pytest.raises(rules.Refusal):
+            api.take_answer(act, answer)
+
+
+async def test_a_select_is_chosen_from_in_a_message(api):
+    options = [{"text": {"type": "plain_text", "text": name.title()}, "value": name} for name in ("full", "draft")]
+    select = {"type": "static_select", "action_id": "again", "options": options}
+    select["placeholder"] = {"type": "plain_text", "text": "Quality"}
+    blocks = [SECTION, {"type": "actions", "elements": [select]}]
+    await client(api).chat_postMessage(channel=api.channel.id, text="x", blocks=blocks)
+    with pytest.raises(NotOffered):
+        await api.press(api.ada, api.channel.last, "Quality", option="half")
+    act = await api.press(api.ada, api.channel.last, "Quality", option="Draft")
+    assert act.payload["actions"][0]["selected_option"]["value"] == "draft"
+
+
 # response URLs
 
 
@@ -679,6 +721,32 @@ async def test_faults_come_before_or_after_the_effect(api):
     api.fail("chat.*", error="fatal_error")
     assert await refused(slack.chat_postMessage(channel=api.channel.id, text="5")) == "fatal_error"
     assert [m.text for m in api.channel.messages] == ["3"]
+
+
+async def test_what_waits_as_its_sender_goes_never_arrives(api):
+    hold = api.hold("chat.postMessage")
+    asking = asyncio.create_task(client(api).chat_postMessage(channel=api.channel.id, text="x"))
+    await api.until(lambda: hold.hits)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    hold.release()
+    await client(api).chat_postMessage(channel=api.channel.id, text="y")
+    assert [m.text for m in api.channel.messages] == ["y"]
+
+
+async def test_files_that_the_scan_refuses_are_never_shared(api):
+    api.refuses_files = True
+    file, _ = await upload(api, channel_id=api.channel.id)
+    await asyncio.sleep(2 * api.processing_seconds)
+    assert (api.channel.messages, (await client(api).files_info(file=file.id))["file"]["shares"]) == ([], {})
+
+
+async def test_messages_that_are_too_old_cannot_be_changed_where_the_workspace_says_so(api):
+    posted = await client(api).chat_postMessage(channel=api.channel.id, text="x")
+    api.edit_window_seconds = 300
+    api.advance(301)
+    changed = client(api).chat_update(channel=api.channel.id, ts=posted["ts"], text="y")
+    assert await refused(changed) == "edit_window_closed"
 
 
 async def test_the_tiers_hold_when_they_are_enforced(api):

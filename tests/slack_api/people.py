@@ -136,7 +136,8 @@ class People(Rest):
                 raise NotOffered("this view is not open before them")
         part = found[0] if found else {"type": "button", "action_id": button, "value": button, "text": _plain(button)}
         act = self.new_act(INTERACTIVE, {}, user, shown.channel if isinstance(shown, Message) else None)
-        block = next((b for b in shown.blocks if any(p is part for p in walk(b))), {"block_id": "gone"})
+        gone = {"block_id": "gone", "type": "actions"}
+        block = next((b for b in shown.blocks if any(p is part for p in walk(b))), gone)
         action = self._action(part, block["block_id"], option)
         act.payload = self._interaction(act, "block_actions", shown if isinstance(shown, View) else None)
         act.payload["actions"] = [action]
