@@ -1,8 +1,11 @@
 """Backups: made beside a writer, checked before they count, and brought back; nothing is ever deleted for them."""
 
 import asyncio
+import contextlib
 import os
+import random
 import sqlite3
+import sys
 import threading
 
 import pytest
@@ -10,8 +13,9 @@ from typer.testing import CliRunner
 
 from bot.cli import app
 from bot.errors import CannotStart
+from bot.jobs import Identity
 from bot.store import Callback, backup, inspection, open_store
-from bot.store.connection import read_migrations
+from bot.store.connection import migrate, read_migrations
 from tests.house import NO_LIMITS, PAGE, wanted
 
 
@@ -144,3 +148,50 @@ async def test_a_full_disk_leaves_the_backups_that_are_there(store, data, monkey
     with pytest.raises(CannotStart, match="No space left"):
         backup.back_up(data / "limner.db", data / "backups")
     assert list((data / "backups").iterdir()) == [made]
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_database_that_is_damaged_anywhere_is_refused_or_adds_up(tmp_path, clock, draw, seed):
+    """SQLite's pages carry no checksum: what it cannot see must at least not charge anybody wrongly."""
+    data = tmp_path / "data"
+    store = await open_store(data)
+    ada = await store.person(Identity("web", "", "ada"), is_operator=True, now_ms=clock())
+    for number in range(5):
+        await accept(store, ada, draw, clock, key=str(number))
+    await store.close()
+    content, chance = bytearray((data / "limner.db").read_bytes()), random.Random(seed)
+    at = chance.randrange(len(content))
+    content[at : at + 64] = chance.randbytes(min(64, len(content) - at))
+    (data / "limner.db").write_bytes(content)
+    try:
+        store = await open_store(data)
+    except CannotStart:
+        assert (data / "limner.db").read_bytes() == content
+        return
+    with contextlib.suppress(sqlite3.Error, ValueError):  # seen later: refused as well
+        account = await store.account(ada, clock())
+        assert 0 <= account.reserved + account.charged <= 5
+    await store.close()
+
+
+async def test_killed_in_the_middle_of_a_migration_it_goes_on_from_the_version_before(tmp_path):
+    """Each migration is a transaction: what is there is the version before it, or the one after."""
+    known = read_migrations()
+    for cut in range(1, len(known)):
+        file = tmp_path / f"{cut}.db"
+        program = (
+            "import os, sqlite3, sys; from pathlib import Path; from bot.store import connection\n"
+            "file, cut = Path(sys.argv[1]), int(sys.argv[2]); known = connection.read_migrations()\n"
+            "conn = sqlite3.connect(file, isolation_level=None); conn.execute('PRAGMA journal_mode = WAL')\n"
+            "connection.migrate(conn, known[:cut], file)\n"
+            "conn.create_function('die', 0, lambda: os.kill(os.getpid(), 9))\n"
+            "version, sql = known[cut]\n"
+            "connection.migrate(conn, [*known[:cut], (version, sql + '; SELECT die();')], file)\n"
+        )
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(file), str(cut))
+        assert await child.wait() == -9
+        conn = sqlite3.connect(file, isolation_level=None)
+        assert conn.execute("PRAGMA user_version").fetchone() == (known[cut - 1][0],)
+        migrate(conn, known, file)
+        assert conn.execute("PRAGMA user_version").fetchone() == (known[-1][0],)
+        conn.close()
