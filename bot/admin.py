@@ -182,7 +182,7 @@ class Admin:
         if len({person for person, _ in found}) > 1:
             raise BadOption(f"@{clip(word, 40)}", "is the name of several people", allowed="name them by their id")
         if not found:
-            raise Unknown(f"@{clip(word, 40)}")
+            raise Unknown(f"@{clip(word, 40)}", "person")
         number, identity = found[0]
         return Person(number), identity.name or identity.user_id
 
@@ -208,7 +208,7 @@ class Admin:
         if role is None:
             ours = await self._rules.rules_of(given.scope, given.act.at_ms)
             if given.order.units is not None or not any(rule.subject_id == word for rule in ours):
-                raise Unknown(f"@{clip(word, 40)}")
+                raise Unknown(f"@{clip(word, 40)}", "role")
             role = (word, f"a role that is gone ({word})")  # what was said of it can still be taken back
         rule = self._rule(given.order, given.scope, replace(_ROLE, subject_id=role[0]))
         return self._changed(given, await self._rules.allow(given.act, rule, self._limits, label=f"role {role[1]}"))
@@ -223,7 +223,7 @@ class Admin:
 
     def _rule(self, order: Order, scope: Scope, like: Rule) -> Rule:
         if order.model and order.model not in self._models:
-            raise Unknown(order.model)
+            raise Unknown(order.model, "model")
         most = self._limits.own_waiting or MAX_UNITS
         if order.waiting and order.waiting > most:
             raise BadOption(f"--waiting {order.waiting}", "is out of range", allowed=f"1 to {most}")

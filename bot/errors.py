@@ -234,9 +234,9 @@ class Unknown(Refused):
 
     code = "unknown"
 
-    def __init__(self, name: str = ""):
+    def __init__(self, name: str = "", kind: Literal["job", "person", "role", "model"] = "job"):
         super().__init__(name)
-        self.name = name
+        self.name, self.kind = name, kind
 
 
 class Gone(Refused):

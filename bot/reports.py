@@ -53,7 +53,8 @@ def audit(entries: Sequence[Entry], zone: tzinfo, quote: Callable[[str], str]) -
         about, why = _about(entry, quote), f" · {said(entry.reason, 60)}" if entry.reason else ""
         when = datetime.fromtimestamp(entry.at_ms / 1000, zone)
         head = f"#{entry.number} {when:%Y-%m-%d %H:%M} {_actor(entry, quote)} · {entry.verb}"
-        lines.append(f"{head} {about}: {entry.before} → {entry.after}{why}")
+        until = f", until {date(entry.ends_ms, zone, entry.at_ms)}" if entry.ends_ms else ""
+        lines.append(f"{head} {about}: {entry.before} → {entry.after}{until}{why}")
     return "\n".join(lines) or "Nothing was changed yet."
 
 

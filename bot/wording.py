@@ -179,9 +179,11 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
         case CannotPost():
             body = _CANNOT_POST[error.reason].format(invitation=error.invitation)
             return Sentence("I can't post here", f"{body} Nothing was charged.")
-        case Unknown():
+        case Unknown(kind="job"):
             what = f"There is no {code(error.name)} here" if error.name else "That is not here"
             return Sentence(what, "It may have been deleted.", (Action("Show my pictures", command="/limner history"),))
+        case Unknown():
+            return Sentence(f"There is no {error.kind} {code(error.name)} here", _UNKNOWN[error.kind])
         case Forgotten():
             return Sentence("Its words are no longer kept", "What was typed is forgotten after a while.")
         case Gone():
@@ -206,6 +208,11 @@ _CANNOT_POST = {
     "not_invited": "I'm not in this channel: type `{invitation}`, or let me send it to you.",
     "archived": "This channel is archived: use another one, or let me send it to you.",
     "closed": "Somebody forbids me to post or to share files here: let me send it to you.",
+}
+_UNKNOWN = {
+    "person": "Mention them or give their id; who is not here is known once they have drawn here. Nothing was changed.",
+    "role": "Give its name or its id. Nothing was changed.",
+    "model": "`/limner models` lists those that are here. Nothing was changed.",
 }
 _WHO = {"moderator": "moderators", "admin": "admins"}
 _POOLS = {"person": "you have", "model": "of this model you have", "place": "all people of this place together have"}

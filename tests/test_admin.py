@@ -10,6 +10,7 @@ from itertools import count
 import pytest
 from PIL import Image
 
+from bot import wording
 from bot.admin import Actor
 from bot.allowances import EVERYWHERE
 from bot.errors import AboveCap, BadOption, Blocked, NoAuthority, NothingToRetry, QuotaExceeded, Refused, Unknown
@@ -200,6 +201,14 @@ async def test_a_place_has_a_pool_of_its_own(desk):
     assert (refusal.value.whose, refusal.value.left) == ("place", 1)
     assert refusal.value.smaller == ("/imagine a car --seed 101 --quality draft --model builtin", 1)
     await desk.draws("bob", "a car", place=OTHER)
+
+
+async def test_sixty_four_who_race_for_a_pool_take_not_one_unit_too_much(desk):
+    await desk.operator("quota place 20")
+    race = [desk.draws(f"person {number}", "a car --quality draft --n 3") for number in range(64)]
+    answers = await asyncio.gather(*race, return_exceptions=True)
+    assert sum(isinstance(answer, QuotaExceeded) for answer in answers) == 64 - 6
+    assert sum(job.units for answer in answers if isinstance(answer, list) for job in answer) == 18
 
 
 async def test_a_role_weighs_more_in_the_queue_and_may_wait_with_more(desk):
@@ -482,7 +491,7 @@ async def test_what_does_not_fit_is_named_and_nothing_is_done(desk, text, proble
 async def test_who_and_what_is_unknown_is_named(desk, text):
     with pytest.raises(Unknown) as refusal:
         await desk.operator(text)
-    assert refusal.value.name
+    assert refusal.value.name in wording.refusal(refusal.value).title
     assert await desk.says("audit") == "Nothing was changed yet."
 
 
