@@ -41,7 +41,7 @@ def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
     rows = {
         "Job": f"`{job.id}`" + (f" image {view.image.index + 1}" if view.image else ""),
         "Came from": f"{LINEAGE.get(job.lineage.verb, 'from')} {job.lineage.job_id}" if job.lineage else "",
-        "Prompt": draw.prompt or "none: a scene of its own",
+        "Prompt": draw.prompt or ("forgotten" if job.forgotten else "none: a scene of its own"),
         "Without": draw.negative_prompt or "",
         "Seed": str(draw.seed),
         "Model": " · ".join(part for part in (view.model_title or draw.model, job.model_hash, view.licence) if part),

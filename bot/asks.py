@@ -7,7 +7,6 @@ from bot.jobs import Job, Person, Place
 from bot.phrases import When
 from bot.privacy import Export
 from bot.studio import Studio
-from engine.catalogue import Catalogue
 
 HISTORY = 10  # jobs
 
@@ -19,7 +18,6 @@ async def answer(
     ask: Ask,
     *,
     when: When,
-    models: Catalogue,
     quote: answers.Quote = str,
     file_bytes: int | None = None,
 ) -> str | Job | Press | Export:
@@ -56,5 +54,5 @@ async def answer(
         case "privacy", _:
             return answers.privacy(await studio.privacy.show(person))
         case "models", _:
-            return answers.models(models)
+            return answers.models((await studio.gate.at(person, place)).models)
     return answers.help_text()

@@ -90,8 +90,9 @@ def imagine(
 
 
 def _read_prompt(text: str, options: Mapping[str, str | None], settings: Settings) -> tuple[Draw, ...]:
-    from bot import prompt
+    from bot import prompt, words
     from bot.console import complain
+    from bot.errors import BadWords
     from engine.builtin.words import unknown_words
     from engine.catalogue import models_here, read_catalogue
 
@@ -103,6 +104,9 @@ def _read_prompt(text: str, options: Mapping[str, str | None], settings: Setting
         new_seed=lambda: secrets.randbelow(MAX_SEED + 1),
         options=options,
     ).draws
+    for draw in draws:
+        if found := words.forbidden(draw.prompt, draw.negative_prompt or "", is_over_a_given_picture=False):
+            raise BadWords(words.FORBIDDEN[found], is_final=True)
     unknown = {word: 0 for draw in draws if catalogue[draw.model].knows_words for word in unknown_words(draw.prompt)}
     if unknown:
         complain(f"The built-in model does not know: {', '.join(unknown)}")

@@ -208,7 +208,7 @@ class BadWords(Refused):
 
     code = "bad_words"
 
-    def __init__(self, rule: str, reference: str, *, is_final: bool = False):
+    def __init__(self, rule: str, reference: str = "", *, is_final: bool = False):
         super().__init__(rule)
         self.rule, self.reference, self.is_final = rule, reference, is_final
 

@@ -17,11 +17,6 @@ from bot.words import Rule, is_explicit
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, IfFlagged
 
-FORBIDDEN = {
-    "minors": "sexual content with minors",
-    "perhaps_minors": "sexual content with minors",
-    "undressing": "undressing people in given pictures",
-}
 STRIKE_DAYS = 30
 _LONGEST_LINE = 200  # of pictures that came of each other
 
@@ -74,7 +69,7 @@ class Gate:
         """The name of the rule that a prompt would break there; None if it may be drawn."""
         rules, _ = await self.store.moderation.of_place(place)
         if found := words.forbidden(text, "", is_over_a_given_picture=False):
-            return FORBIDDEN[found]
+            return words.FORBIDDEN[found]
         rule = await asyncio.to_thread(words.broken, rules, text)
         return rule.name if rule else None
 
@@ -127,7 +122,7 @@ class Here:
             raise TooLarge(wanted.request.width, wanted.request.height, as_draft=self._as_draft(wanted))
         given = draw.init_image is not None and await self._is_given(draw.init_image)
         if found := words.forbidden(draw.prompt, draw.negative_prompt or "", is_over_a_given_picture=given):
-            raise await self._blocked(FORBIDDEN[found], draw, is_kept=False, is_strike=found != "perhaps_minors")
+            raise await self._blocked(words.FORBIDDEN[found], draw, is_kept=False, is_strike=found != "perhaps_minors")
         if rule := await asyncio.to_thread(words.broken, self.rules, draw.prompt) if self.rules else None:
             raise await self._blocked(rule.name, draw, is_kept=True, is_strike=False)
         if not self.allows_explicit and is_explicit(draw.prompt):

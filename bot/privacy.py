@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 GIVEN_DAYS = 1  # of a given picture that no kept job was drawn over
 EVERY_SECONDS = 3600.0
+SCRUBBED_AT_ONCE_BYTES = 64 * 2**20
 MAX_EXPORTED = 10_000  # jobs
 
 
@@ -84,7 +85,10 @@ class Privacy:
         """Everything but a random number in the ledger. Messages on platforms are removed as soon as those allow it."""
         await self._end_jobs(person)
         await self._remove(await self._records.erase(person.id, self._now_ms()))
-        await self._scrub()
+        if await self._records.size_bytes() < SCRUBBED_AT_ONCE_BYTES:
+            await self._scrub()
+        else:  # everybody would wait for it: what was deleted is overwritten, its old pages go with the purge
+            await self._records.truncate()
         log.info("a person was erased")
 
     async def run(self) -> None:
@@ -107,9 +111,11 @@ class Privacy:
             "left files": await self._sweep(),
             "backups": await asyncio.to_thread(_remove_old, self._data / "backups", self._before(keep.backups)),
         }
-        if any(done.values()) or await records.is_to_scrub():
+        if await records.is_to_scrub():
             await self._scrub()
-            log.info("forgotten: %s", ", ".join(f"{number} {what}" for what, number in done.items() if number) or "-")
+        if any(done.values()):
+            await records.truncate()
+            log.info("forgotten: %s", ", ".join(f"{number} {what}" for what, number in done.items() if number))
         return done
 
     async def _each(self, forget: Callable[[int], Awaitable[Forgotten]], days: int) -> int:

@@ -308,7 +308,8 @@ class Studio:
             raise NothingToRetry(job.id)
         owner = Person(job.person_id, is_operator=job.place.platform in self._rules.operator_platforms)
         place = replace(job.place, message_id=None)
-        [again] = await self.press(owner, place, "again", job.id, 0, key=key)
+        keeps = job.if_flagged == "keep"
+        [again] = await self.press(owner, place, "again", job.id, 0, key=key, allows_explicit=keeps)
         return again
 
     async def look_at_pauses(self) -> None:

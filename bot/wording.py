@@ -146,7 +146,8 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
         case AgeRestricted():
             return Sentence("That is drawn in age-restricted channels only", "Nothing was charged.")
         case BadWords(is_final=True):
-            body = f"That is drawn nowhere: {error.rule} ({error.reference}). Say woman or man where you mean adults."
+            reference = f" ({error.reference})" if error.reference else ""
+            body = f"That is drawn nowhere: {error.rule}{reference}. Say woman or man where you mean adults."
             return Sentence("That prompt is not allowed", body)
         case BadWords():
             asking = f"Ask a moderator if that is wrong ({error.reference}). Nothing was charged."

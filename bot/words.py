@@ -6,7 +6,7 @@ Nothing here can be switched off: `forbidden` asks no setting.
 import re
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,6 +86,13 @@ def forbidden(prompt: str, negative: str, *, is_over_a_given_picture: bool) -> F
     if is_over_a_given_picture and (is_explicit(prompt) or hides_clothes or _says("undressing", prompt)):
         return "undressing"
     return None
+
+
+FORBIDDEN: Mapping[Forbidden, str] = {
+    "minors": "sexual content with minors",
+    "perhaps_minors": "sexual content with minors",
+    "undressing": "undressing people in given pictures",
+}
 
 
 def _says(kind: str, text: str) -> bool:

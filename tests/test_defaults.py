@@ -70,7 +70,7 @@ async def test_defaults_do_not_make_a_prompt_of_nothing(studio, ada, imagine):
 async def test_they_are_shown_changed_one_by_one_and_forgotten_together(studio, ada):
     async def said(text="", **options):
         ask = Ask("settings", (text,) if text else (), options)
-        return await asks.answer(studio, ada, GUILD, ask, when=str, models={})
+        return await asks.answer(studio, ada, GUILD, ask, when=str)
 
     assert "no defaults" in await said()
     assert "`--ar 3:2 --quality draft`" in await said("--quality draft --ar 3:2")

@@ -202,3 +202,11 @@ async def test_a_message_out_of_reach_is_tried_for_days_and_no_longer(house, ask
     clock.ms += GIVE_UP_AFTER_MS + 1
     await upkeep.look()
     assert await store.moderation.takedowns() == []
+
+
+async def test_what_was_withheld_is_drawn_again_under_the_same_rule(ask, house, store, ada, order):
+    [job] = await ask("a boat", allows_explicit=False)
+    await house.studio.cancel(ada, job.id)
+    answer = await order(f"job retry {job.id}")
+    again = await store.job(answer.partition("again as ")[2].split()[0])
+    assert (again.lineage.job_id, again.if_flagged) == (job.id, "withhold")

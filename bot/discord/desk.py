@@ -127,7 +127,6 @@ class Desk:
                 place,
                 ask,
                 when=moment,
-                models=self._models,
                 quote=messages.plain,
                 file_bytes=interaction.filesize_limit,
             )

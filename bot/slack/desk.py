@@ -113,7 +113,6 @@ class Desk:
             self._echo.place(asked),
             ask,
             when=moment,
-            models=self._models,
             quote=messages.plain,
             file_bytes=private.EXPORT_BYTES,
         )

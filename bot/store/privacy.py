@@ -112,6 +112,14 @@ class Privacy:
         """Leave no old page in the database or its log; False where somebody reads it just now. Writers wait."""
         return await self._database.maintain(_scrub)
 
+    async def truncate(self) -> None:
+        """Empty the write-ahead log into the database, where what was deleted is overwritten."""
+        await self._database.maintain(_truncate)
+
+    async def size_bytes(self) -> int:
+        sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        return await self._database.read(lambda conn: int(conn.execute(sql).fetchone()[0]))
+
     async def is_to_scrub(self) -> bool:
         return await self._database.read(
             lambda conn: conn.execute("SELECT 1 FROM notes WHERE name = ?", (_TO_SCRUB,)).fetchone() is not None
@@ -250,9 +258,14 @@ def _shut_out(conn: sqlite3.Connection, person_id: int, now_ms: int) -> None:
 
 def _scrub(conn: sqlite3.Connection) -> bool:
     conn.execute("VACUUM")
-    busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if not busy:
+    is_done = _truncate(conn)
+    if is_done:
         conn.execute("DELETE FROM notes WHERE name = ?", (_TO_SCRUB,))
+    return is_done
+
+
+def _truncate(conn: sqlite3.Connection) -> bool:
+    busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
 
 

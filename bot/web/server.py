@@ -130,7 +130,7 @@ class Site:
     async def _asked(self, ask: Ask, key: str) -> web.Response:
         """The answer to `/limner VERB …`: text, or the jobs it is about."""
         person = await self._person()
-        answered = await asks.answer(self._studio, person, HERE, ask, when=moment, models=self._models)
+        answered = await asks.answer(self._studio, person, HERE, ask, when=moment)
         match answered:
             case Job():
                 return await self._accepted([answered])
