@@ -1,7 +1,8 @@
 """`/limner-admin` on Discord: its subcommands become the text that `bot.orders` reads; who may is asked at each use."""
 
+import inspect
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, cast
 
 import discord
@@ -14,22 +15,39 @@ from bot.discord.faults import Fault, fault
 from bot.discord.interactions import place_of
 from bot.discord.messages import moment
 from bot.jobs import Identity, Job, Person
-from bot.orders import FORMS, Authority, as_text
+from bot.orders import FORMS, Authority, OrderForm, as_text
 from bot.phrases import clip
 
-Where = Literal["here", "everywhere"]
-OnOff = Literal["on", "off"]
 _Give = Callable[[discord.Interaction, str], Awaitable[None]]
-_NAMES = {
-    "person": "Who", "units": "Units in a window; or default", "until": "A span like 3d, or a date like 2026-12-01",
-    "reason": "Why; it is written down", "role": "Whose members", "model": "Only of this model (for the operator)",
-    "weight": "Of their jobs in the queue, 0.1 to 10 (for the operator)", "waiting": "Jobs of one person that may wait",
-    "where": "For the operator: this server, or all", "job": "An id like k7q2", "days": "How many days back",
-    "lines": "How many changes", "csv": "As a file", "rule": "The rule", "prompt": "The prompt to test",
-    "channel": "This one, if none is named", "models": "Names with commas, or all", "largest": "The largest quality",
-    "nsfw": "What is explicit, in age-restricted channels", "threads": "Whether threads are opened",
-    "enabled": "Whether anything is drawn",
+_OnOff = Literal["on", "off"]
+_GROUPS = {"quota": "Allowances", "job": "Anybody's job of this server", "words": "Refused words"}
+_WORDS = {  # of an order's usage → its option
+    "@person": "person", "@role": "role", "#channel": "channel", "UNITS": "units", "JOB": "job", "RULE": "rule",
+    "PROMPT": "prompt", "days": "days", "lines": "lines",
 }  # fmt: skip
+_OPTIONS: Mapping[str, tuple[Any, str]] = {
+    "person": (discord.User, "Who"),
+    "role": (discord.Role, "Whose members"),
+    "channel": (discord.TextChannel, "This one, if none is named"),
+    "units": (str, "Units in a window; or default"),
+    "job": (str, "An id like k7q2"),
+    "rule": (str, "The rule"),
+    "prompt": (str, "The prompt to test"),
+    "days": (int, "How many days back"),
+    "lines": (int, "How many changes"),
+    "until": (str, "A span like 3d, or a date like 2026-12-01"),
+    "reason": (str, "Why; it is written down"),
+    "model": (str, "Only of this model (for the operator)"),
+    "weight": (str, "Of their jobs in the queue, 0.1 to 10 (for the operator)"),
+    "waiting": (int, "Jobs of one person that may wait"),
+    "where": (Literal["here", "everywhere"], "For the operator: this server, or all"),
+    "csv": (bool, "As a file"),
+    "models": (str, "Names with commas, or all"),
+    "largest": (Literal["full", "draft"], "The largest quality"),
+    "nsfw": (_OnOff, "What is explicit, in age-restricted channels"),
+    "threads": (_OnOff, "Whether threads are opened"),
+    "enabled": (_OnOff, "Whether anything is drawn"),
+}
 
 
 class GuildPlatform:
@@ -106,144 +124,47 @@ def build(give: _Give) -> app_commands.Group:
     )
     groups = {
         name: app_commands.Group(name=name, description=meaning, parent=top, auto_locale_strings=False)
-        for name, meaning in (
-            ("quota", "Allowances"),
-            ("job", "Anybody's job of this server"),
-            ("words", "Refused words"),
-        )
+        for name, meaning in _GROUPS.items()
     }
-
-    def add(verb: str, callback: Callable[..., Any]) -> None:
+    for verb, form in FORMS.items():
         first, _, second = verb.partition(" ")
-        within, meaning = groups[first] if second else top, FORMS[verb].meaning
         command: app_commands.Command[Any, ..., Any] = app_commands.Command(
-            name=second or first, description=meaning[:1].upper() + meaning[1:], callback=callback,
-            auto_locale_strings=False,
+            name=second or first, description=form.meaning[:1].upper() + form.meaning[1:],
+            callback=_callback(give, verb, form), auto_locale_strings=False,
         )  # fmt: skip
-        for name in [parameter.name for parameter in command.parameters]:
-            app_commands.describe(**{name: _NAMES[name]})(cast(Any, command))
-        within.add_command(command)
-
-    _of_quotas(add, give)
-    _of_people_and_places(add, give)
-    for verb in ("job show", "job cancel", "job retry", "job delete"):
-        add(verb, _of_job(give, verb))
-    _of_policies(add, give)
+        for parameter in command.parameters:
+            app_commands.describe(**{parameter.name: _OPTIONS[parameter.name][1]})(cast(Any, command))
+        (groups[first] if second else top).add_command(command)
     return top
 
 
-def _of_quotas(add: Callable[[str, Callable[..., Any]], None], give: _Give) -> None:
-    async def show(it: discord.Interaction, person: discord.User | None = None, where: Where | None = None) -> None:
-        await give(it, as_text("quota show", (_id(person),) if person else (), at=where))
+def _callback(give: _Give, verb: str, form: OrderForm) -> Callable[..., Any]:
+    """What Discord asks for is what the order's form has: its words by their places, then its options."""
+    words = [] if verb == "pause" else form.usage.split()[len(verb.split()) :]
+    args = [_WORDS[word.strip("[]").partition("|")[0]] for word in words]
+    options = {"where" if name == "at" else name: name for name in form.options if not (name == "at" and form.is_local)}
 
-    async def set_(
-        it: discord.Interaction, person: discord.User, units: str, until: str | None = None, reason: str | None = None,
-        model: str | None = None, where: Where | None = None,
-    ) -> None:  # fmt: skip
-        args = (_id(person), units)
-        await give(it, as_text("quota set", args, until=until, reason=reason, model=model, at=where))
+    async def callback(interaction: discord.Interaction, **given: Any) -> None:
+        said = tuple(_text(given[name]) for name in args if given.get(name) is not None)
+        is_file = bool(given.pop("csv", False))
+        terms = {options[name]: value for name, value in given.items() if name in options}
+        await give(interaction, as_text(verb, said, **terms) + " --csv" * is_file)
 
-    async def grant(
-        it: discord.Interaction, person: discord.User, units: str, until: str | None = None, reason: str | None = None,
-        where: Where | None = None,
-    ) -> None:  # fmt: skip
-        await give(it, as_text("quota grant", (_id(person), units), until=until, reason=reason, at=where))
-
-    async def reset(
-        it: discord.Interaction, person: discord.User, reason: str | None = None, where: Where | None = None
-    ) -> None:
-        await give(it, as_text("quota reset", (_id(person),), reason=reason, at=where))
-
-    async def role(
-        it: discord.Interaction, role: discord.Role, units: str | None = None, until: str | None = None,
-        reason: str | None = None, model: str | None = None, weight: str | None = None, waiting: int | None = None,
-    ) -> None:  # fmt: skip
-        terms = {"until": until, "reason": reason, "model": model, "weight": weight, "waiting": waiting}
-        await give(it, as_text("quota role", (str(role.id), *([units] if units else [])), **terms))
-
-    async def default(
-        it: discord.Interaction, units: str | None = None, until: str | None = None, reason: str | None = None,
-        model: str | None = None, waiting: int | None = None, where: Where | None = None,
-    ) -> None:  # fmt: skip
-        terms = {"until": until, "reason": reason, "model": model, "waiting": waiting, "at": where}
-        await give(it, as_text("quota default", (units,) if units else (), **terms))
-
-    async def place(it: discord.Interaction, units: str, until: str | None = None, reason: str | None = None) -> None:
-        await give(it, as_text("quota place", (units,), until=until, reason=reason))
-
-    for callback in (show, set_, grant, reset, role, default, place):
-        add(f"quota {callback.__name__.strip('_')}", callback)
+    names = [*args, *options]
+    parameters = [
+        _parameter(name, _OPTIONS[name][0], is_required=place < form.fewest) for place, name in enumerate(names)
+    ]
+    first = inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=discord.Interaction)
+    callback.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
+    return callback
 
 
-def _of_people_and_places(add: Callable[[str, Callable[..., Any]], None], give: _Give) -> None:
-    async def block(
-        it: discord.Interaction, person: discord.User, until: str | None = None, reason: str | None = None,
-        where: Where | None = None,
-    ) -> None:  # fmt: skip
-        await give(it, as_text("block", (_id(person),), until=until, reason=reason, at=where))
-
-    async def unblock(
-        it: discord.Interaction, person: discord.User, reason: str | None = None, where: Where | None = None
-    ) -> None:
-        await give(it, as_text("unblock", (_id(person),), reason=reason, at=where))
-
-    async def pause(
-        it: discord.Interaction, until: str | None = None, reason: str | None = None, where: Where | None = None
-    ) -> None:
-        await give(it, as_text("pause", until=until, reason=reason, at=where))
-
-    async def resume(it: discord.Interaction, reason: str | None = None, where: Where | None = None) -> None:
-        await give(it, as_text("resume", reason=reason, at=where))
-
-    async def stats(it: discord.Interaction, days: int | None = None, where: Where | None = None) -> None:
-        await give(it, as_text("stats", (str(days),) if days else (), at=where))
-
-    async def audit(
-        it: discord.Interaction, lines: int | None = None, csv: bool = False, where: Where | None = None
-    ) -> None:
-        await give(it, as_text("audit", (str(lines),) if lines else (), at=where) + " --csv" * csv)
-
-    async def doctor(it: discord.Interaction) -> None:
-        await give(it, "doctor")
-
-    async def help(it: discord.Interaction) -> None:
-        await give(it, "help")
-
-    for callback in (block, unblock, pause, resume, stats, audit, doctor, help):
-        add(callback.__name__, callback)
+def _parameter(name: str, kind: Any, *, is_required: bool) -> inspect.Parameter:
+    default = inspect.Parameter.empty if is_required else None
+    annotation = kind if is_required else kind | None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _of_policies(add: Callable[[str, Callable[..., Any]], None], give: _Give) -> None:
-    async def words_add(it: discord.Interaction, rule: str, reason: str | None = None) -> None:
-        await give(it, as_text("words add", (rule,), reason=reason))
-
-    async def words_remove(it: discord.Interaction, rule: str, reason: str | None = None) -> None:
-        await give(it, as_text("words remove", (rule,), reason=reason))
-
-    async def words_test(it: discord.Interaction, prompt: str) -> None:
-        await give(it, as_text("words test", (prompt,)))
-
-    async def channel(
-        it: discord.Interaction, channel: discord.TextChannel | None = None, models: str | None = None,
-        largest: Literal["full", "draft"] | None = None, nsfw: OnOff | None = None, threads: OnOff | None = None,
-        enabled: OnOff | None = None, reason: str | None = None,
-    ) -> None:  # fmt: skip
-        terms = {"models": models, "largest": largest, "nsfw": nsfw, "threads": threads, "enabled": enabled}
-        await give(it, as_text("channel", (f"<#{channel.id}>",) if channel else (), **terms, reason=reason))
-
-    for callback in (words_add, words_remove, words_test, channel):
-        add(callback.__name__.replace("_", " "), callback)
-
-
-def _of_job(give: _Give, verb: str) -> Callable[..., Any]:
-    async def callback(it: discord.Interaction, job: str, reason: str | None = None) -> None:
-        await give(it, as_text(verb, (job.strip(" `#").lower(),), reason=reason))
-
-    async def show(it: discord.Interaction, job: str) -> None:
-        await give(it, as_text(verb, (job.strip(" `#").lower(),)))
-
-    return show if verb == "job show" else callback
-
-
-def _id(person: discord.User) -> str:
-    return str(person.id)
+def _text(value: Any) -> str:
+    """A person, a role or a channel by its id; an id of a job without what is pasted around it."""
+    return str(getattr(value, "id", value)).strip(" `#")
