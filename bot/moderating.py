@@ -95,8 +95,7 @@ class Moderating:
         job = await self._store.job(job_id)
         if job is None:
             return
-        if not job.is_private:
-            await self._records.take_down([job], act.at_ms)
+        await self._records.take_down([job], act.at_ms)
         if job.person_id != act.actor_id and await self._records.is_reported(job_id):
             number = await self._records.strike(job, act.at_ms)
             await self._studio.gate.strike(job.person_id, number)

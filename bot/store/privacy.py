@@ -131,7 +131,7 @@ def _erase(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
     for job in own:
         _require_over(conn, job, now_ms)
     made = _made_of(conn, own)
-    moderation.take_down(conn, [job for job in [*own, *made] if not job.is_private], now_ms)
+    moderation.take_down(conn, [*own, *made], now_ms)
     _shut_out(conn, person_id, now_ms)
     ghost = -secrets.randbelow(2**62) - 1
     conn.execute("INSERT INTO persons (id, created_ms, is_erased) VALUES (?, 0, 1)", (ghost,))

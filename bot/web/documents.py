@@ -68,6 +68,7 @@ def _image(it: Job, image: Image) -> Document:
         "width": image.width,
         "height": image.height,
         "sha256": image.sha256,
+        "is_flagged": image.is_flagged,
         "url": f"{base}.png" if there else None,
         "jpeg_url": f"{base}.jpg" if there else None,
         "strip_url": f"{base}.strip.jpg" if there and isinstance(it.request, Draw) else None,

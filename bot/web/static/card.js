@@ -12,7 +12,7 @@ export const isWaiting = (job) => WAITING.includes(job.status);
 export function picture(job, image, onclick) {
   const many = job.request.count > 1;
   return el("button", { type: "button", class: "picture", onclick, "aria-label": `Open picture${many ? ` ${image.index + 1}` : ""}: ${alt(job)}` },
-    el("img", { src: image.jpeg_url, alt: alt(job), width: image.width, height: image.height, decoding: "async" }),
+    el("img", { class: image.is_flagged ? "flagged" : "", src: image.jpeg_url, alt: alt(job), width: image.width, height: image.height, decoding: "async" }),
     many && el("span", { class: "number", "aria-hidden": "true" }, String(image.index + 1)));
 }
 
