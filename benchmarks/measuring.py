@@ -1,5 +1,6 @@
 """What the benchmarks share: the machine they ran on, medians, a table."""
 
+import os
 import platform
 import statistics
 from collections.abc import Sequence
@@ -25,6 +26,12 @@ def resident_mib(pid: int) -> float:
     """Memory of a process that is in RAM now, MiB."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(fields["VmRSS"].split()[0]) / 1024
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has worked so far: the same however many others share its processors."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mib(pid: int) -> float:

@@ -157,12 +157,13 @@ class FairQueue:
 
 def _choose(waiting: Iterable[Waiting], drawing: list[Waiting]) -> Waiting | None:
     """The first that fits. Only people who have images in the engine are passed over: nobody else's turn is lost."""
-    images = _images_by_person(drawing)
+    images, is_alone = _images_by_person(drawing), any(each.is_suspect for each in drawing)
+    drawn = sum(images.values())
     for candidate in waiting:
-        if candidate.is_suspect or any(each.is_suspect for each in drawing):
+        if candidate.is_suspect or is_alone:
             return None if drawing else candidate
         limit = IMAGES_AT_ONCE if candidate.person_id in images else IMAGES_WITH_GUESTS
-        if not drawing or sum(images.values()) + candidate.images <= limit:
+        if not drawing or drawn + candidate.images <= limit:
             return candidate
         if candidate.person_id not in images:
             return None

@@ -118,8 +118,10 @@ class Studio:
         Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable, what `Here.admit` does, and
         Unconfirmed where the price of several jobs, or of much of an allowance, was not yet agreed to.
         """
-        here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
-        own = await self._store.defaults(person) | _shape(options.get("image"))
+        here, own = await asyncio.gather(
+            self.gate.at(person, place, is_age_restricted=allows_explicit), self._store.defaults(person)
+        )
+        own |= _shape(options.get("image"))
         parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=own, here=here)
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
         wanted = await here.admit(wanted)

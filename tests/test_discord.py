@@ -125,7 +125,7 @@ async def test_autocomplete_offers_what_this_place_may_use(api, house):
     models = await api.autocomplete(api.ada, api.channel, "imagine", "model", "built", {"prompt": "a car"})
     assert [choice["value"] for choice in models] == ["builtin"]
     styles = await api.autocomplete(api.ada, api.channel, "imagine", "style", "no", {"prompt": "a car"})
-    assert [choice["value"] for choice in styles] == ["noir"]
+    assert [choice["value"] for choice in styles] == ["noir", "none"]
 
 
 async def test_the_quality_choices_say_their_price(api, house):

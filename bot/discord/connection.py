@@ -56,6 +56,19 @@ class Client(discord.AutoShardedClient):
             chunk_guilds_at_startup=False,
             member_cache_flags=discord.MemberCacheFlags.none(),
         )
+        self._hear_less()
+
+    def _hear_less(self) -> None:
+        """discord.py makes objects of every message on every server, and of its own edits; this takes those to us."""
+        parsers = self._connection.parsers
+        parsers.pop("MESSAGE_UPDATE")
+        take = parsers["MESSAGE_CREATE"]
+
+        def take_ours(said: Any) -> None:
+            if any(user["id"] == str(self._connection.self_id) for user in said.get("mentions", ())):
+                take(said)
+
+        parsers["MESSAGE_CREATE"] = take_ours
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Forms, which discord.py forgets at a restart, and buttons that their message does not have (any more)."""

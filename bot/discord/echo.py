@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -25,17 +26,19 @@ from engine.catalogue import Catalogue
 log = logging.getLogger(__name__)
 
 _ANSWER_WITHIN = timedelta(seconds=2.5)  # Discord waits for three
+_REMEMBERED = 1000  # jobs; Discord repeats an interaction within seconds
 _LOOK_UPS, _LONGEST_LOOK_UP_SECONDS = 34, 30.0  # together about as long as a token lasts
 
 
 class Echo:
     def __init__(self, studio: Studio, store: Store, adapter: DiscordAdapter, models: Catalogue):
         self._studio, self._store, self._adapter, self._models = studio, store, adapter, models
-        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def answer(self, interaction: discord.Interaction, jobs: list[Job]) -> None:
         """Echo the first job in the answer itself, the others in messages of their own; then they may be drawn."""
-        async with self._lock(interaction.id):
+        async with self._lock(jobs[0].id):
             if await self._is_new(jobs[0]):
                 await self._answer(interaction, jobs)
 
@@ -47,7 +50,7 @@ class Echo:
                 await interaction.response.defer()
             return str(interaction.id)
 
-        async with self._lock(interaction.id):
+        async with self._lock(jobs[0].id):
             if not await self._is_new(jobs[0]):
                 return
             if await self._taken(interaction, defer):
@@ -114,11 +117,16 @@ class Echo:
 
     async def _is_new(self, job: Job) -> bool:
         """False where another delivery of the same interaction has answered it, or was told that it is too late."""
+        if job.id not in self._seen and job.place.message_id is None and not job.status.is_over:
+            self._seen[job.id] = None
+            if len(self._seen) > _REMEMBERED:
+                self._seen.popitem(last=False)
+            return True
         fresh = await self._store.job(job.id)
         return fresh is not None and fresh.place.message_id is None and not fresh.status.is_over
 
-    def _lock(self, interaction_id: int) -> asyncio.Lock:
-        return self._locks.setdefault(interaction_id, asyncio.Lock())
+    def _lock(self, job_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(job_id, asyncio.Lock())
 
     async def _answered_in(self, token: str) -> str | None:
         """The message that answered an interaction, asked of Discord until it says; None if there is none."""

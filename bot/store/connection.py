@@ -52,8 +52,7 @@ class Database(aiosqlite.Connection):
 
     def __init__(self, connector: Callable[[], sqlite3.Connection], iter_chunk_size: int):
         super().__init__(connector, iter_chunk_size)
-        self._waiting: deque[_Waiting] = deque()
-        self._is_called = False
+        self._writes, self._reads = _Line("IMMEDIATE"), _Line("DEFERRED")
         self._calls: set[asyncio.Task[None]] = set()
 
     async def run(self, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -63,48 +62,62 @@ class Database(aiosqlite.Connection):
         are what takes the time. It ends even if the caller is cancelled. Raises Unavailable when the disk or a lock
         forbids it.
         """
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((transaction, answer))
-        self._call()
-        return cast(Result, await asyncio.shield(answer))
+        return cast(Result, await self._done(self._writes, transaction))
 
-    def _call(self) -> None:
-        if not self._is_called:
-            self._is_called = True
-            call = asyncio.create_task(self._commit_waiting())
+    async def read(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
+        """The same for what only reads: it needs no lock, and works on a full disk.
+
+        Those that wait are answered together, too: to reach the thread takes longer than an answer.
+        """
+        return cast(Result, await self._done(self._reads, question))
+
+    async def maintain(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run what can be in no transaction; nothing else runs meanwhile. Raises Unavailable."""
+        return await asyncio.shield(self._execute(_outside, self._conn, work))  # type: ignore[no-untyped-call]
+
+    async def _done(self, line: "_Line", transaction: Callable[[sqlite3.Connection], object]) -> object:
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        line.waiting.append((transaction, answer))
+        self._call(line)
+        return await asyncio.shield(answer)
+
+    def _call(self, line: "_Line") -> None:
+        if not line.is_called:
+            line.is_called = True
+            call = asyncio.create_task(self._do_waiting(line))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
-    async def _commit_waiting(self) -> None:
+    async def _do_waiting(self, line: "_Line") -> None:
         taken: list[_Waiting] = []
         try:
-            outcomes = await self._execute(self._take_some, taken)  # type: ignore[no-untyped-call]
-        except Exception as error:  # of the whole: none of them was written
+            outcomes = await self._execute(self._take_some, line, taken)  # type: ignore[no-untyped-call]
+        except Exception as error:  # of the whole: none of them was done
             if not taken:  # the database is closed: nothing will come for them any more
-                self._is_called = False
-                taken, self._waiting = list(self._waiting), deque()
+                line.is_called = False
+                taken, line.waiting = list(line.waiting), deque()
             outcomes = [error] * len(taken)
         for (_, answer), outcome in zip(taken, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
-        if self._waiting:
-            self._call()
+        if line.waiting:
+            self._call(line)
 
-    def _take_some(self, taken: list["_Waiting"]) -> list[object]:
-        self._is_called = False  # before the last look: who comes after it calls again
-        while self._waiting and len(taken) < TOGETHER:
-            taken.append(self._waiting.popleft())
-        return _together(self._conn, [transaction for transaction, _ in taken])
+    def _take_some(self, line: "_Line", taken: list[_Waiting]) -> list[object]:
+        line.is_called = False  # before the last look: who comes after it calls again
+        while line.waiting and len(taken) < TOGETHER:
+            taken.append(line.waiting.popleft())
+        return _together(self._conn, line.kind, [transaction for transaction, _ in taken])
 
-    async def maintain(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Run what can be in no transaction; nothing else runs meanwhile. Raises Unavailable."""
-        return await asyncio.shield(self._execute(_outside, self._conn, work))  # type: ignore[no-untyped-call]
 
-    async def read(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
-        """The same for what only reads: it needs no lock, and works on a full disk."""
-        return await asyncio.shield(self._execute(_whole, self._conn, "DEFERRED", question))  # type: ignore[no-untyped-call]
+class _Line:
+    """Transactions of one kind that wait for the thread."""
+
+    def __init__(self, kind: str):
+        self.kind, self.is_called = kind, False
+        self.waiting: deque[_Waiting] = deque()
 
 
 def _outside(conn: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -131,13 +144,23 @@ def _whole(conn: sqlite3.Connection, kind: str, transaction: Callable[[sqlite3.C
             conn.execute("ROLLBACK")
 
 
-def _together(conn: sqlite3.Connection, transactions: list[Callable[[sqlite3.Connection], object]]) -> list[object]:
+def _together(
+    conn: sqlite3.Connection, kind: str, transactions: list[Callable[[sqlite3.Connection], object]]
+) -> list[object]:
     """What each returned or raised, in one transaction; what one that raised had written is taken back alone."""
+    one = _inside if kind == "IMMEDIATE" else _asked
 
     def each(conn: sqlite3.Connection) -> list[object]:
-        return [_inside(conn, transaction) for transaction in transactions]
+        return [one(conn, transaction) for transaction in transactions]
 
-    return _whole(conn, "IMMEDIATE", each)
+    return _whole(conn, kind, each)
+
+
+def _asked(conn: sqlite3.Connection, question: Callable[[sqlite3.Connection], object]) -> object:
+    try:
+        return question(conn)
+    except Exception as error:
+        return _as_refusal(error)
 
 
 def _inside(conn: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], object]) -> object:
