@@ -649,7 +649,7 @@ async def test_the_gateway_may_break_at_any_time(api, house, fault):
 
 async def test_a_restart_in_the_middle_loses_nothing(api, tmp_path, slow_steps):
     async with DiscordHouse(api, tmp_path / "data"):
-        asked = await imagine(api, steps=8)
+        asked = await imagine(api, steps=20)
         await api.until(lambda: "%" in asked.message.text)
     async with DiscordHouse(api, tmp_path / "data") as again:
         await drawn(api, again, asked)
