@@ -44,7 +44,15 @@ async def told(api, act):
 async def test_more_has_everything_else(api, house):
     message = await a_picture(api, house)
     more = await told(api, await api.press(api.bob, message, "More…"))
-    assert more.labels == ["Info", "Vary slightly", "Four more seeds", "How it was made", "Original file", "Delete"]
+    assert more.labels == [
+        "Info",
+        "Vary slightly",
+        "Four more seeds",
+        "How it was made",
+        "Original file",
+        "Report",
+        "Delete",
+    ]
     info = await told(api, await api.press(api.bob, more, "Info"))
     assert all(fact in info.text for fact in ("Seed", "100", "/imagine a red car --seed 100"))
     await api.press(api.bob, more, "How it was made")
@@ -200,7 +208,7 @@ async def test_admins_are_asked_of_slack_at_each_use_and_nobody_is_one_while_sla
         command = f"job delete {job_id(message)}"
         refused = await told(api, await api.slash(api.bob, api.channel, "/limner-admin", command))
         assert message.pictures
-        assert "You can't do that here" in refused.text
+        assert "for moderators of this place" in refused.text
         api.fail("users.info", status=500, times=None)
         unknown = await told(api, await api.slash(api.adam, api.channel, "/limner-admin", command))
         assert message.pictures
