@@ -132,6 +132,15 @@ async def test_a_port_in_use_is_noticed(api):
 # the first start
 
 
+async def test_a_clock_that_goes_wrong_is_told_of_once(api, tmp_path, caplog):
+    async with SlackHouse(api, tmp_path / "data", mode="http"):
+        act = api.new_act("slash_commands", {"command": "/imagine", "text": "a boat"}, api.ada, api.channel)
+        for _ in range(3):
+            assert await api.forge(act, at=api.clock() - 400) == 401
+    [said] = [record.message for record in caplog.records if "this machine's clock" in record.message]
+    assert "400 s" in said or "401 s" in said
+
+
 async def refused(api, tmp_path, mode="socket", **settings):
     """The sentence that the process leaves with."""
     house = await SlackHouse(api, tmp_path / "data", mode=mode, **settings).open(until_connected=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -34,6 +35,7 @@ from engine.catalogue import Catalogue
 log = logging.getLogger(__name__)
 
 PATH = "/slack/events"
+CLOCKS_APART_SECONDS = 60.0
 SOCKETS = 2  # so that one is there while the other is replaced
 ACK_SECONDS = 2.0  # Slack waits for three
 LONGEST_PAUSE_SECONDS = 300.0
@@ -64,6 +66,7 @@ class Connection:
     def __init__(self, settings: Settings, web: Web, desk: Desk):
         self._settings, self._web, self._desk = settings, web, desk
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._warned_at = -3600.0
         self._turns: set[asyncio.Task[None]] = set()
         secret, quiet = settings.slack_signing_secret, logging.getLogger(f"{__name__}.bolt")
         quiet.setLevel(logging.CRITICAL)  # it would log bodies and tickets; what matters of it is logged here
@@ -166,13 +169,20 @@ class Connection:
     async def _signed(self, request: http.Request) -> http.StreamResponse:
         """Bolt looks at the signature; what it could not even read is nothing of Slack's."""
         try:
-            int(request.headers.get("X-Slack-Request-Timestamp", ""))
+            self._look_at_clock(int(request.headers.get("X-Slack-Request-Timestamp", "")))
             asked = await to_bolt_request(request)
         except ValueError:
             return http.Response(status=401)
         response = await self._app.async_dispatch(asked)
         answer: http.StreamResponse = await to_aiohttp_response(response)
         return answer
+
+    def _look_at_clock(self, sent_at: int) -> None:
+        """What is older than five minutes is refused, so a clock that goes wrong refuses everything."""
+        apart = abs(time.time() - sent_at)
+        if apart > CLOCKS_APART_SECONDS and time.monotonic() > self._warned_at + 3600:
+            self._warned_at = time.monotonic()
+            log.warning("a request says it was sent %.0f s away from this machine's clock: is that right?", apart)
 
     async def _take(self, req: AsyncBoltRequest, body: Mapping[str, Any]) -> BoltResponse:
         """What is signed or came by a socket: accepted, then acknowledged, at the latest in two seconds."""
