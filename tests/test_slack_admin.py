@@ -114,3 +114,13 @@ async def test_an_order_that_is_delivered_twice_is_carried_out_once(api, house):
     await api.until(lambda: asked.messages)
     await api.redeliver(asked)
     assert len(await house.store.rules.entries(("slack", api.team_id), 10)) == 1
+
+
+async def test_the_best_user_group_counts(api, tmp_path):
+    api.user_groups["S9"] = [api.ada.id]
+    async with SlackHouse(api, tmp_path / "data", allowance=0, slack_admins=(api.bob.id,)) as house:
+        assert "role s9: default → 9 units a day" in (await order(api, api.bob, "quota role <!subteam^S9|@s9> 9")).text
+        await a_picture(api, house)
+        asked = await api.slash(api.olga, api.channel, "/imagine", f"a red car {DRAFT}")
+        assert "Not enough units" in (await api.until(lambda: asked.messages))[-1].text
+        assert "There is no role" in (await order(api, api.bob, "quota role S404 9")).text

@@ -23,8 +23,8 @@ class WorkspacePlatform:
         return Identity("slack", workspace_id, user_id, found.name) if found and not found.is_bot else None
 
     async def role(self, workspace_id: str, text: str) -> tuple[str, str] | None:
-        """Slack's user groups would need a scope of their own."""
-        return None
+        found = [(group.id, group.name) for group in await self._people.groups() if text in (group.id, group.name)]
+        return found[0] if found else None
 
     async def remove(self, job: Job) -> None:
         if job.place.message_id:

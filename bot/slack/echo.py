@@ -37,7 +37,8 @@ class Echo:
         if is_checked or member:
             member = await self._people.require_may_draw(asked.user_id)
         name = member.name if member else ""
-        return await self._studio.person(Identity("slack", self._web.team_id, asked.user_id, name))
+        identity = Identity("slack", self._web.team_id, asked.user_id, name)
+        return await self._studio.person(identity, await self._people.roles(asked.user_id))
 
     def place(self, asked: Asked) -> Place:
         return Place("slack", self._web.team_id, asked.channel_id, asked.thread_id)

@@ -121,8 +121,8 @@ def words(text: str) -> str:
 
 
 def _order(text: str) -> str:
-    """The same, with people as `@U024BE7LH`."""
-    return words(re.sub(r"<@(\w+)(?:\|[^>]*)?>", r"@\1", text))
+    """The same, with people, groups and channels by their ids: `@U024BE7LH`, `@S0615G0KT`, `#C061EG9SL`."""
+    return words(re.sub(r"<(?:([@#])|!subteam\^)(\w+)(?:\|[^>]*)?>", lambda it: (it[1] or "@") + it[2], text))
 
 
 def _as_typed(match: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 KNOWN_SECONDS = 300.0
 MOST_KNOWN = 20_000
+_PATIENCE_SECONDS = 1.0  # Slack waits for three
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,18 @@ class Member:
     is_bot: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A user group of the workspace."""
+
+    id: str
+    name: str
+    members: frozenset[str]
+
+
 class People:
     def __init__(self, settings: Settings, web: Web):
+        self._groups: tuple[float, asyncio.Task[list[Group]] | None] = (0.0, None)
         self._settings, self._web = settings, web
         self._known: dict[str, tuple[float, asyncio.Task[Member | None]]] = {}
 
@@ -68,6 +79,33 @@ class People:
         if found is None and self._known.get(user_id, (0.0, None))[1] is asking:
             del self._known[user_id]
         return found
+
+    async def groups(self) -> list[Group]:
+        """The workspace's user groups; none where Slack does not say in time."""
+        until, asking = self._groups
+        if asking is None or until < time.monotonic():
+            asking = asyncio.create_task(self._ask_groups())
+            self._groups = (time.monotonic() + KNOWN_SECONDS, asking)
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await asyncio.shield(asking)
+        except TimeoutError:
+            return []
+
+    async def roles(self, user_id: str) -> list[str]:
+        """The ids of the user groups that somebody is in."""
+        return [group.id for group in await self.groups() if user_id in group.members]
+
+    async def _ask_groups(self) -> list[Group]:
+        try:
+            found = (await self._web.usergroups_list(include_users=True)).get("usergroups") or []
+        except UNREACHED as error:
+            log.warning("Slack does not say what user groups there are: %s", type(error).__name__)
+            self._groups = (0.0, None)
+            return []
+        return [
+            Group(each["id"], each.get("handle") or each["id"], frozenset(each.get("users") or ())) for each in found
+        ]
 
     async def _ask(self, user_id: str) -> Member | None:
         try:

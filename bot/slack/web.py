@@ -19,7 +19,16 @@ log = logging.getLogger(__name__)
 REQUEST_SECONDS, UPLOAD_SECONDS = 30, 240
 UNREACHED = (SlackApiError, aiohttp.ClientError, TimeoutError, OSError)
 SCOPES = frozenset(
-    ("commands", "chat:write", "files:write", "files:read", "app_mentions:read", "users:read", "im:write")
+    (
+        "commands",
+        "chat:write",
+        "files:write",
+        "files:read",
+        "app_mentions:read",
+        "users:read",
+        "usergroups:read",
+        "im:write",
+    )
 )  # what the manifest asks for, no more
 _TRIES = 20  # of one that comes too often
 _APPS = "https://api.slack.com/apps"

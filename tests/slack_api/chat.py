@@ -283,7 +283,11 @@ class Chat(Delivery):
         return {"users": self.user_groups[group]}
 
     def usergroups_list(self, request: Request) -> dict[str, Any]:
-        groups = [{"id": key, "team_id": self.team_id, "handle": key.lower()} for key in self.user_groups]
+        with_users = str(request.form.get("include_users", "")).lower() in ("1", "true")
+        groups = [
+            {"id": key, "team_id": self.team_id, "handle": key.lower()} | ({"users": users} if with_users else {})
+            for key, users in self.user_groups.items()
+        ]
         return {"usergroups": groups}
 
     # response URLs
