@@ -87,6 +87,14 @@ async def test_a_picture_that_is_deleted_offers_its_recipe(api, house):
     await api.until(lambda: [m for m in of_jobs(api) if m is not message and m.pictures])
 
 
+async def test_words_that_the_built_in_model_does_not_know_are_told_at_once(api, house):
+    await api.slash(api.ada, api.channel, "/imagine", f"a red zeppelin {DRAFT}")
+    message = (await api.until(lambda: [m for m in api.channel.messages if m.author is api.bot and m.metadata]))[-1]
+    assert "The built-in model does not know: zeppelin" in message.history[0].text
+    await api.until(lambda: message.pictures)
+    assert "does not know" not in message.text
+
+
 async def test_four_pictures_are_picked_and_varied_one_by_one(api, house):
     message = await a_picture(api, house, "a red car --n 4")
     assert message.labels == ["1", "2", "3", "4", "V1", "V2", "V3", "V4", "Re-roll", "Remix", "More…"]

@@ -68,11 +68,12 @@ class SlackAdapter:
             await self._with_pictures(job, files)
             self._stages.pop(job.id, None)
 
-    async def post(self, job: Job) -> Place:
+    async def post(self, job: Job, remark: str = "") -> Place:
         """Make the job's message. Raises Unposted; after what the Web API raises, it may be there."""
         async with self._lock(job.id):
             job = await self._store.job(job.id) or job
-            return job.place if job.place.message_id else await self._post(job, await self._message(job, None))
+            message = await self._message(job, None, remark=remark)
+            return job.place if job.place.message_id else await self._post(job, message)
 
     async def remove(self, job: Job) -> None:
         """Take the pictures of a deleted job, or of some of its images, out of its message and off Slack."""

@@ -42,7 +42,7 @@ class Desk:
         self._given, self._people, self._offers = given, People(settings, web), Offers()
         self._admin, self._home = admin, Home(web, studio, store, now_ms)
         admin.platforms["slack"] = orders.WorkspacePlatform(self._people, adapter)
-        self._echo = Echo(studio, store, adapter, web, self._people, now_ms)
+        self._echo = Echo(studio, store, adapter, web, self._people, models=models, now_ms=now_ms)
         self._new_image = forms.NewImage(models, settings.model, lambda: studio.styles)
         self._commands = settings.slack_commands
         self._answering = Answering(self._offers, settings.slack_commands)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from bot import wording
+from bot import answers, wording
 from bot.commands import Imagine
 from bot.controls import Press
 from bot.errors import CannotPost, NotServed
@@ -17,6 +17,8 @@ from bot.slack.people import People
 from bot.slack.web import UNREACHED, Web
 from bot.store import Callback, Store
 from bot.studio import Studio
+from bot.wording import drawn
+from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +27,11 @@ RECOVERED_WITHIN_MS = 24 * 3600 * 1000
 
 class Echo:
     def __init__(
-        self, studio: Studio, store: Store, adapter: SlackAdapter, web: Web, people: People, now_ms: Callable[[], int]
-    ):
+        self, studio: Studio, store: Store, adapter: SlackAdapter, web: Web, people: People, *,
+        models: Catalogue, now_ms: Callable[[], int],
+    ):  # fmt: skip
         self._studio, self._store, self._adapter, self._web, self._people = studio, store, adapter, web, people
-        self._now_ms = now_ms
+        self._models, self._now_ms = models, now_ms
         self._posting: set[str] = set()  # jobs that another turn gives their messages
 
     async def person(self, asked: Asked, *, is_checked: bool = True) -> Person:
@@ -99,7 +102,7 @@ class Echo:
     async def _post_each(self, jobs: list[Job]) -> None:
         for number, job in enumerate(jobs):
             try:
-                await self._adapter.post(job)
+                await self._adapter.post(job, answers.unknown_line(answers.unknown([drawn(job)], self._models)))
             except Unposted as error:
                 await self._studio.withdrawn(jobs[number:])
                 reason = {Fault.NOT_INVITED: "not_invited", Fault.ARCHIVED: "archived"}.get(error.fault, "closed")
