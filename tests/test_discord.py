@@ -817,3 +817,13 @@ async def test_a_message_that_was_posted_before_the_nonce_was_forgotten_is_found
         place = await house.adapter.post(job)
         thread = thread_of(api, message)
         assert [str(each.id) for each in thread.messages if each.author is api.bot] == [place.message_id]
+
+
+async def test_a_second_press_at_once_is_answered_and_makes_nothing(api, tmp_path, slow_steps):
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        message = await a_picture(api, house, steps=2)
+        presses = [await api.press(api.ada, message, "Re-roll") for _ in range(2)]
+        thread = await api.until(lambda: thread_of(api, message))
+        await api.until(lambda: thread.messages and thread.last.attachments)
+        assert all(each.response for each in presses)
+        assert len([each for each in thread.messages if each.author is api.bot]) == 1

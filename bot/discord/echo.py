@@ -52,6 +52,9 @@ class Echo:
 
         async with self._lock(jobs[0].id):
             if not await self._is_new(jobs[0]):
+                job = await self._store.job(jobs[0].id)
+                if job and job.place.message_id:  # a second press at once: it is the same job
+                    await defer()
                 return
             if await self._taken(interaction, defer):
                 await self.post(jobs)

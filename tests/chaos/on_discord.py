@@ -89,6 +89,7 @@ class OnDiscord:
 
     def __post_init__(self) -> None:
         self.users: list[Any] = []
+        self.pressed: set[tuple[int, int]] = set()
         self.api = BadDay(self.dice, self.faulty)
 
     def settings(self) -> dict[str, str]:
@@ -128,9 +129,12 @@ class OnDiscord:
 
     async def _ask(self, user: Any) -> _Open:
         """Noted before anybody knows what becomes of it."""
-        done = [m for m in self.api.channel.messages[-40:] if "Re-roll" in m.labels]
+        done = [m for m in self.api.channel.messages[-80:] if "Re-roll" in m.labels]
+        done = [m for m in done if (user.id, m.id) not in self.pressed]  # twice at once would be the same job
         if done and self.dice.random() < self.pressing:
-            return await self.note(self.api.press(user, self.dice.choice(done), "Re-roll"), is_press=True)
+            message = self.dice.choice(done)
+            self.pressed.add((user.id, message.id))
+            return await self.note(self.api.press(user, message, "Re-roll"), is_press=True)
         is_private = self.dice.random() < 0.1
         options = {"prompt": f"{PROMPT} --n {self.dice.randint(1, 2)}", "quality": "draft"}
         if is_private:
