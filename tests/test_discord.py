@@ -310,6 +310,16 @@ async def test_a_job_of_a_channel_that_one_cannot_see_is_unknown(api, house):
     assert f"There is no `{job_id(message)}` here" in unseen.message.text
 
 
+async def test_a_form_about_a_job_of_a_channel_that_one_cannot_see_any_more_is_unknown_too(api, house):
+    message = await a_picture(api, house)
+    elsewhere = api.add_channel("elsewhere", guild=api.guild)
+    opened = await api.press(api.bob, message, "Remix")
+    api.forbid(api.channel, api.bob, Permission.VIEW_CHANNEL)
+    sent = await api.submit(api.bob, opened.modal, {}, channel=elsewhere)
+    assert f"There is no `{job_id(message)}` here" in sent.message.text
+    assert await house.store.unfinished() == []
+
+
 @pytest.mark.parametrize("custom_id", ["v1:reroll:zzzz:0", "v9:new:thing", "v1:explode:k7q2:0", "v1:reroll:zzzz:99"])
 async def test_a_made_up_button_gets_one_private_sentence(api, house, custom_id):
     message = await a_picture(api, house)

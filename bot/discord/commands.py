@@ -120,11 +120,11 @@ def _imagine(desk: Desk, models: Catalogue, default_model: str) -> app_commands.
         pictures = {name: given for name, given in (("image", image), ("mask", mask)) if given is not None}
         await desk.imagine(interaction, Imagine(prompt, options), pictures)
 
-    _complete(imagine, desk, models)
+    _complete(imagine, desk)
     return imagine
 
 
-def _complete(command: app_commands.Command[Any, ..., None], desk: Desk, models: Catalogue) -> None:
+def _complete(command: app_commands.Command[Any, ..., None], desk: Desk) -> None:
     """What this place may use, for its options `model` and `style`."""
 
     @command.autocomplete("model")
@@ -200,7 +200,7 @@ def _limner(desk: Desk, models: Catalogue, default_model: str) -> app_commands.G
 
     for callback in (show, cancel, reroll, compare):
         add(callback.__name__, callback)
-    _complete(add("settings", settings), desk, models)
+    _complete(add("settings", settings), desk)
     group.add_command(_privacy(desk))
     return group
 

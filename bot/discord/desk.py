@@ -254,14 +254,9 @@ class Desk:
         return await self._studio.person(identity, orders.roles_of(user))
 
     async def _child(
-        self,
-        interaction: discord.Interaction,
-        person: Person,
-        place: Place,
-        press: Press,
-        *,
-        is_confirmed: bool = False,
-    ) -> None:
+        self, interaction: discord.Interaction, person: Person, place: Place, press: Press,
+        *, is_confirmed: bool = False,
+    ) -> None:  # fmt: skip
         """What a button makes goes to the thread of what it came from."""
         require_permissions(interaction)
         jobs = await self._accept(interaction, person, place, press, is_confirmed=is_confirmed)
@@ -270,14 +265,9 @@ class Desk:
         await self._echo.follow(interaction, jobs)
 
     async def _accept(
-        self,
-        interaction: discord.Interaction,
-        person: Person,
-        place: Place,
-        press: Press,
-        *,
-        is_confirmed: bool = False,
-    ) -> list[Job]:
+        self, interaction: discord.Interaction, person: Person, place: Place, press: Press,
+        *, is_confirmed: bool = False,
+    ) -> list[Job]:  # fmt: skip
         return await self._studio.press(
             person, place, press.verb, press.job_id, press.index,
             key=f"discord:{interaction.id}", text=press.text, is_acknowledged=False, is_confirmed=is_confirmed,
