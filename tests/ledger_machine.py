@@ -21,7 +21,7 @@ from bot.allowances import EVERYWHERE, Limits, Rule, Window
 from bot.errors import QuotaExceeded
 from bot.jobs import Identity, Image, Place, Status
 from bot.store import Act, Store
-from bot.store.connection import Database, DataLock, _open, _together, _whole
+from bot.store.connection import Database, DataLock, _open
 from tests.house import Clock, a_draw, wanted
 
 ALLOWANCE, POOL = 12, 30
@@ -271,13 +271,17 @@ class Inline(Database):
         self._connection = conn
 
     async def run(self, transaction):
-        [outcome] = _together(self._connection, [transaction])
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            found = transaction(self._connection)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        return found
 
     async def read(self, question):
-        return _whole(self._connection, "DEFERRED", question)
+        return question(self._connection)
 
     async def close(self):
         self._connection.close()
