@@ -115,3 +115,18 @@ async def test_a_channel_without_threads_has_children_beside_their_parents(api, 
     await api.press(api.ada, message, "Re-roll")
     await api.until(lambda: len([each for each in api.channel.messages if each.attachments]) == 2)
     assert message.id not in api.channels
+
+
+async def test_a_channel_offers_only_the_models_that_it_allows(api, house):
+    await a_picture(api, house)
+    place = Place("discord", str(api.guild.id), str(api.channel.id))
+    await house.store.moderation.set_policy(place, ChannelPolicy(models=("sd15",)), act=act(house, "3"))
+    for channel, offered in ((api.channel, ["sd15"]), (api.nsfw_channel, ["builtin", "sd15"])):
+        found = await api.autocomplete(api.ada, channel, "imagine", "model", "", {"prompt": "a car"})
+        assert sorted(choice["value"] for choice in found) == offered
+    refused = await imagine(api, "a car --model builtin")
+    assert "`--model builtin`" in refused.message.text
+    await house.store.moderation.set_policy(place, ChannelPolicy(enabled=False), act=act(house, "4"))
+    assert await api.autocomplete(api.ada, api.channel, "imagine", "model", "", {"prompt": "a car"}) == []
+    refused = await imagine(api)
+    assert "Nothing is drawn in this channel" in refused.message.text
