@@ -21,7 +21,7 @@ from bot.allowances import EVERYWHERE, Limits, Rule, Window
 from bot.errors import QuotaExceeded
 from bot.jobs import Identity, Image, Place, Status
 from bot.store import Act, Store
-from bot.store.connection import Database, DataLock, _open
+from bot.store.connection import DataLock, _open
 from tests.house import Clock, a_draw, wanted
 
 ALLOWANCE, POOL = 12, 30
@@ -263,11 +263,10 @@ def _empty() -> Path:
     return file
 
 
-class Inline(Database):
+class Inline:
     """The same transactions without a thread of their own, which is most of the time that they take."""
 
     def __init__(self, conn):
-        super().__init__(lambda: conn, iter_chunk_size=64)
         self._connection = conn
 
     async def run(self, transaction):
