@@ -125,7 +125,7 @@ async def _settle(bot: Bot, platform: OnDiscord) -> None:
     """Until nothing is on its way any more."""
 
     def is_quiet() -> bool:
-        return not states(bot.data / "limner.db")
+        return not bot.is_alive or not states(bot.data / "limner.db")
 
     with contextlib.suppress(TimeoutError):  # what is left shows in the verdict
         await _until(is_quiet, SETTLED_SECONDS, "")

@@ -31,10 +31,10 @@ def charge_twice() -> None:
 
     def twice(conn: Any, job: str, *, charged_images: Any, units_per_image: int, at_ms: int) -> int:
         released = settle(conn, job, charged_images=charged_images, units_per_image=units_per_image, at_ms=at_ms)
-        person, counts_ms = conn.execute("SELECT person_id, counts_ms FROM ledger WHERE job_id = ?", (job,)).fetchone()
-        for index in charged_images:
-            again = {"job": job, "image": index + 100, "at_ms": at_ms, "counts_ms": counts_ms}
-            ledger._enter(conn, person, "charge", units_per_image, **again)
+        columns = [row["name"] for row in conn.execute("PRAGMA table_info(ledger)") if row["name"] != "id"]
+        again = ", ".join("image_index + 100" if name == "image_index" else name for name in columns)
+        charged = f"SELECT {again} FROM ledger WHERE job_id = ? AND kind = 'charge'"
+        conn.execute(f"INSERT INTO ledger ({', '.join(columns)}) {charged}", (job,))
         return released
 
     ledger.settle = twice

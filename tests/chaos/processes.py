@@ -42,6 +42,10 @@ class Bot:
         code, self.pid = await self._line(), None
         return code
 
+    @property
+    def is_alive(self) -> bool:
+        return Path(f"/proc/{self.pid}").exists()
+
     def engine_pid(self) -> int | None:
         """The engine that this bot has at present."""
         for task in Path(f"/proc/{self.pid}/task").glob("*/children"):
