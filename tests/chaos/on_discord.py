@@ -31,7 +31,8 @@ class BadDay(DiscordAPI):
         if not self.is_bad:
             return found
         self.counts["requests"] += 1
-        if self._dice.random() < self._faulty:
+        is_about_messages = path.startswith(("/channels", "/webhooks", "/interactions"))
+        if self._dice.random() < (self._faulty if is_about_messages else min(self._faulty, FAULTY)):
             self.counts["faults"] += 1
             found.append(self._a_fault())
         return found
