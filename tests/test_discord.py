@@ -395,7 +395,7 @@ async def test_admin_commands_are_checked_again_at_each_use(api, house):
     forced = await api.slash(api.bob, api.channel, "limner-admin job delete", options, unchecked=True)
     await api.until(lambda: "That is for moderators of this place" in forced.message.text)
     assert message.attachments
-    api.permit(api.guild, api.bob, Permission.MANAGE_GUILD)
+    api.permit(api.guild, api.bob, Permission.MANAGE_MESSAGES)
     await api.slash(api.bob, api.channel, "limner-admin job delete", options)
     await api.until(lambda: not message.attachments)
 
