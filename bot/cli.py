@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.errors import CannotStart, InUse, Refused
+from bot.errors import CannotStart, InUse, Refused, Unavailable
 from bot.settings import Settings, read_settings
 from engine import VERSION
 from engine.protocol import MAX_SEED, Draw
@@ -59,7 +59,20 @@ def run() -> None:
 
     with _told() as settings:
         logs.set_up(settings.log_level, settings.secrets)
-        asyncio.run(serve(settings))
+        try:
+            asyncio.run(serve(settings))
+        except (Unavailable, ExceptionGroup) as error:
+            raise _worth_another_try(error) from error
+
+
+def _worth_another_try(error: Exception) -> Exception:
+    """A disk that was full, or a lock, at a moment when nothing could wait for it; any other error as it is."""
+    found = error
+    while isinstance(found, ExceptionGroup) and found.split(Unavailable)[1] is None:
+        found = found.exceptions[0]
+    if not isinstance(found, Unavailable):
+        return error
+    return CannotStart(f"Limner cannot work now ({found.reason}): mend that and start it again.", exit_code=TEMPORARY)
 
 
 @app.command()

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bot.cli import app
-from bot.errors import CannotStart
+from bot.errors import CannotStart, Unavailable
 from bot.jobs import Identity
 from bot.store import Callback, backup, inspection, open_store
 from bot.store.connection import migrate, read_migrations
@@ -195,3 +195,15 @@ async def test_killed_in_the_middle_of_a_migration_it_goes_on_from_the_version_b
         migrate(conn, known, file)
         assert conn.execute("PRAGMA user_version").fetchone() == (known[-1][0],)
         conn.close()
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_a_full_disk_while_limner_starts_is_worth_another_try(is_grouped, monkeypatch, tmp_path):
+    async def refuse(settings):
+        error = Unavailable("the disk is full")
+        raise ExceptionGroup("loops", [error]) if is_grouped else error
+
+    monkeypatch.setattr("bot.serve.serve", refuse)
+    monkeypatch.setattr("bot.logs.set_up", lambda *args: None)
+    ended = limner(tmp_path, monkeypatch, "run")
+    assert (ended.exit_code, "the disk is full" in ended.output) == (75, True)
