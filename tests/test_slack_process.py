@@ -69,7 +69,9 @@ async def test_what_was_accepted_is_drawn_after_a_restart(api, limner, mode, wit
     await start(api, limner, mode)
     for person in (api.ada, api.bob, api.olga):
         await api.slash(person, api.channel, "/imagine", f"a red car {DRAFT}")
-    await api.until(lambda: len(of_jobs(api)) == 3 and any("%" in message.text for message in of_jobs(api)), 30)
+    await api.until(
+        lambda: len(of_jobs(api)) == 3 and any("queued" not in message.text for message in of_jobs(api)), 30
+    )
     await limner.end(with_signal)
     monkeypatch.setenv("LIMNER_FAKE_STEP_SECONDS", "0.01")
     await start(api, limner, mode)
