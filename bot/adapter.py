@@ -1,10 +1,13 @@
 """What the core asks of a platform."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bot.errors import LimnerError
 from bot.feed import Live
 from bot.jobs import Job
+
+Settle = Callable[[], Awaitable[None]]  # writes down that a job's images are before its person
 
 
 class Undeliverable(LimnerError):
@@ -22,9 +25,10 @@ class Adapter(Protocol):
     async def show(self, job: Job, live: Live | None) -> None:
         """Make the job's message say where it stands; `live` is None once it is over. Repeatable."""
 
-    async def deliver(self, job: Job) -> None:
-        """Put the job's images before its person. Repeatable: a second call shows nothing twice.
+    async def deliver(self, job: Job, settle: Settle) -> None:
+        """Put the job's images before its person, and `settle`. Repeatable: a second call shows nothing twice.
 
+        Nothing else is said of the job in between: news that waited would take the images out again.
         Raises Undeliverable and Waits; after any other error it is tried again.
         """
 
@@ -51,7 +55,8 @@ class Page:
 
     async def show(self, job: Job, live: Live | None) -> None: ...
 
-    async def deliver(self, job: Job) -> None: ...
+    async def deliver(self, job: Job, settle: Settle) -> None:
+        await settle()
 
     def plain(self, text: str) -> str:
         return text

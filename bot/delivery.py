@@ -99,6 +99,8 @@ class Delivery:
         try:
             async with asyncio.timeout(ONE_TRY_SECONDS):
                 await self._show(parcel)
+        except Unavailable:
+            raise
         except Undeliverable as error:
             await self._give_up(parcel, str(error))
         except Waits:
@@ -110,18 +112,22 @@ class Delivery:
             await self._try_later(parcel, error)
         else:
             self._breaker.succeeded(channel)
-            await self._store.delivered(parcel, self._now_ms())
             self._feed.over(parcel.job.id)
 
     async def _show(self, parcel: Parcel) -> None:
         job = parcel.job
+
+        async def settle() -> None:
+            await self._store.delivered(parcel, self._now_ms())
+
         adapter = self._adapters.get(job.place.platform)
         if adapter is None:
             raise LookupError(f"{job.place.platform} is not connected")
         if job.status == Status.RENDERED:
-            await adapter.deliver(job)
+            await adapter.deliver(job, settle)
         else:
             await adapter.show(job, None)
+            await settle()
 
     async def _try_later(self, parcel: Parcel, error: Exception) -> None:
         now_ms = self._now_ms()

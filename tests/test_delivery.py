@@ -20,10 +20,11 @@ class StandIn:
     def __init__(self, *errors: Exception):
         self.errors, self.delivered, self.shown = list(errors), [], []
 
-    async def deliver(self, job):
+    async def deliver(self, job, settle):
         if self.errors:
             raise self.errors.pop(0)
         self.delivered.append(job.id)
+        await settle()
 
     async def show(self, job, live):
         self.shown.append((job.id, job.status))
@@ -105,11 +106,11 @@ async def test_one_slow_message_does_not_hold_up_another(store, feed, ada, job, 
     reached, free = asyncio.Event(), asyncio.Event()
 
     class Slow(StandIn):
-        async def deliver(self, job):
+        async def deliver(self, job, settle):
             if not reached.is_set():
                 reached.set()
                 await free.wait()
-            await super().deliver(job)
+            await super().deliver(job, settle)
 
     adapter = Slow()
     async with delivering(store, feed, adapter, clock) as delivery:
@@ -140,7 +141,7 @@ async def test_in_an_outage_a_channel_gets_one_try_at_a_time_however_much_waits(
     tries = []
 
     class Outage(StandIn):
-        async def deliver(self, job):
+        async def deliver(self, job, settle):
             tries.append(job.id)
             raise ConnectionError
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from bot.errors import CannotStart, Unavailable
+from bot.feed import Live
 from bot.jobs import Identity, Status
 from tests.discord_api import DiscordAPI, NotOffered, Permission, Upload
 from tests.discord_house import DiscordHouse, job_id
@@ -709,11 +710,30 @@ async def test_a_token_that_is_revoked_while_it_draws_ends_the_bot_with_one_sent
     assert (await house.job(job_id(asked.message))).status == Status.RENDERED
 
 
+async def test_news_that_comes_while_a_picture_is_written_down_does_not_take_it_away(api, house, monkeypatch):
+    delivered, news = house.store.delivered, []
+
+    async def slowly(parcel, now_ms):
+        news.append(asyncio.create_task(house.adapter.show(parcel.job, Live("sending"))))
+        await asyncio.sleep(0.05)
+        await delivered(parcel, now_ms)
+
+    monkeypatch.setattr(house.store, "delivered", slowly)
+    message = await a_picture(api, house)
+    await asyncio.gather(*news)
+    assert message.attachments
+    assert "sending" not in message.text
+
+
+async def nothing():
+    """A settling that was done before."""
+
+
 async def test_a_message_is_made_once_whoever_makes_it(api, house):
     message = await a_picture(api, house)
     job = await house.job(job_id(message))
     await house.store._database.run(lambda conn: conn.execute("UPDATE jobs SET message_id = NULL"))
-    places = await asyncio.gather(house.adapter.post(job), house.adapter.deliver(job), house.adapter.post(job))
+    places = await asyncio.gather(house.adapter.post(job), house.adapter.deliver(job, nothing), house.adapter.post(job))
     made = [m for m in api.channel.messages if m.author == api.bot and m is not message]
     assert len(made) == 1
     assert {place.message_id for place in places if place} == {str(made[0].id)}

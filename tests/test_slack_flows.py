@@ -6,6 +6,7 @@ import io
 import pytest
 from PIL import Image
 
+from bot.feed import Live
 from bot.jobs import Identity, Status
 from tests.slack_api import PRIVATE, NotOffered, SlackAPI, Upload
 from tests.slack_house import SlackHouse, install, job_id
@@ -371,6 +372,21 @@ async def test_a_bad_signature_an_old_timestamp_and_a_replay_never_reach_the_stu
 
 
 # trouble
+
+
+async def test_news_that_comes_while_a_picture_is_written_down_does_not_take_it_away(api, tmp_path, monkeypatch):
+    async with SlackHouse(api, tmp_path / "data") as house:
+        delivered, news = house.store.delivered, []
+
+        async def slowly(parcel, now_ms):
+            news.append(asyncio.create_task(house.adapter.show(parcel.job, Live("sending"))))
+            await asyncio.sleep(0.05)
+            await delivered(parcel, now_ms)
+
+        monkeypatch.setattr(house.store, "delivered", slowly)
+        message = await a_picture(api, house)
+        await asyncio.gather(*news)
+        assert "sending" not in message.text
 
 
 async def test_a_restart_in_the_middle_loses_nothing(api, tmp_path, mode, slow_steps, monkeypatch):

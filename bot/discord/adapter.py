@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import discord
 
 from bot import wording
-from bot.adapter import Undeliverable, Waits
+from bot.adapter import Settle, Undeliverable, Waits
 from bot.discord import attachments, messages
 from bot.discord.faults import Fault, fault
 from bot.feed import Live
@@ -49,7 +49,7 @@ class DiscordAdapter:
             files = [attachments.preview(live.preview)] if live and live.preview else []
             await self._put(fresh, await self._content(fresh, live), files)
 
-    async def deliver(self, job: Job) -> None:
+    async def deliver(self, job: Job, settle: Settle) -> None:
         async with self._lock(job.id):
             job = await self._store.job(job.id) or job
             limit = self.file_bytes(job.place)
@@ -65,6 +65,7 @@ class DiscordAdapter:
             else:
                 raise Undeliverable("Discord takes no file of this size here")
             await self._ping(job)
+            await settle()
 
     async def post(self, job: Job, live: Live | None = None) -> Place:
         """Make the job's message in its thread, or where that is gone in its channel; one that is there stays.

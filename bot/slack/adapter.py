@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from slack_sdk.errors import SlackApiError
 
 from bot import wording
-from bot.adapter import Undeliverable
+from bot.adapter import Settle, Undeliverable
 from bot.feed import Live
 from bot.jobs import Job, Place, Status
 from bot.slack import messages, uploads
@@ -59,13 +59,14 @@ class SlackAdapter:
             if live is None:
                 self._stages.pop(job.id, None)
 
-    async def deliver(self, job: Job) -> None:
+    async def deliver(self, job: Job, settle: Settle) -> None:
         async with self._lock(job.id):
             job = await self._store.job(job.id) or job
             if job.place.message_id is None:
                 job = replace(job, place=await self._post(job, await self._message(job, None)))
             files = await self._shared(job)
             await self._with_pictures(job, files)
+            await settle()
             self._stages.pop(job.id, None)
 
     async def post(self, job: Job, remark: str = "") -> Place:
