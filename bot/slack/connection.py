@@ -66,7 +66,7 @@ class Connection:
     def __init__(self, settings: Settings, web: Web, desk: Desk):
         self._settings, self._web, self._desk = settings, web, desk
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._warned_at = -3600.0
+        self._warned_at, self._listens_since = -3600.0, 0
         self._turns: set[asyncio.Task[None]] = set()
         secret, quiet = settings.slack_signing_secret, logging.getLogger(f"{__name__}.bolt")
         quiet.setLevel(logging.CRITICAL)  # it would log bodies and tickets; what matters of it is logged here
@@ -163,15 +163,21 @@ class Connection:
             raise CannotStart(
                 f"{where} cannot be listened on ({error.strerror}): set LIMNER_SLACK_HOST or LIMNER_SLACK_PORT."
             ) from None
-        self.port = runner.addresses[0][1]
+        self.port, self._listens_since = runner.addresses[0][1], int(time.time())
         log.info("Slack is to send to %s of http://%s:%d", PATH, settings.slack_host, self.port)
 
     async def _signed(self, request: http.Request) -> http.StreamResponse:
-        """Bolt looks at the signature; what it could not even read is nothing of Slack's."""
+        """Bolt looks at the signature; what it could not even read is nothing of Slack's.
+
+        Which requests came before a restart is not remembered, so those that were signed before it are refused.
+        """
         try:
-            self._look_at_clock(int(request.headers.get("X-Slack-Request-Timestamp", "")))
+            sent_at = int(request.headers.get("X-Slack-Request-Timestamp", ""))
             asked = await to_bolt_request(request)
-        except ValueError:
+        except (ValueError, TypeError, AttributeError):  # Bolt takes for granted that a body is a JSON object
+            return http.Response(status=401)
+        self._look_at_clock(sent_at)
+        if sent_at < self._listens_since:
             return http.Response(status=401)
         response = await self._app.async_dispatch(asked)
         answer: http.StreamResponse = await to_aiohttp_response(response)

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import cast
+
+from slack_sdk.errors import SlackApiError
 
 from bot import answers, asks, wording
 from bot.admin import Admin
@@ -66,7 +69,8 @@ class Desk:
                 case "home":
                     await self._show_home(asked)
                 case "gone":
-                    await self._web.auth_test()  # if it is refused, that ends the process
+                    with suppress(SlackApiError):
+                        await self._web.auth_test()  # if it is refused, that ends the process
 
     async def _command(self, turn: Turn) -> None:
         asked = turn.asked

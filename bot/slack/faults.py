@@ -26,7 +26,7 @@ _NAMES = {
     " not_allowed_token_type",
     Fault.NO_SCOPE: "missing_scope",
     Fault.NOT_INVITED: "not_in_channel channel_not_found user_not_in_channel channel_is_limited_access no_permission",
-    Fault.ARCHIVED: "is_archived",
+    Fault.ARCHIVED: "is_archived is_inactive",
     Fault.CLOSED: "restricted_action restricted_action_read_only_channel restricted_action_thread_only_channel"
     " restricted_action_thread_locked restricted_action_non_threadable_channel access_denied ekm_access_denied"
     " team_access_not_granted file_uploads_disabled file_uploads_except_images_disabled file_upload_size_restricted"
