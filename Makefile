@@ -16,4 +16,4 @@ run: setup
 	@exec .venv/bin/limner run
 
 test: setup-dev
-	@exec .venv/bin/python -m pytest -q $(PYTEST)
+	@exec .venv/bin/python -m pytest -q -n auto --dist worksteal $(PYTEST)

@@ -1,5 +1,6 @@
 """What most tests start from: a clock that is turned by hand, a store on real SQLite, one request."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from bot.jobs import Identity, Person
 from bot.store import Store, open_store
 from engine.protocol import Draw
 from tests.house import Clock, House, a_draw
+
+# Several processes draw at once here: threads that wait by spinning would keep the others from the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ async def test_killed_while_it_answers_it_asks_discord_whether_the_answer_arrive
 
 @pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGTERM])
 async def test_what_was_accepted_is_drawn_after_a_restart(api, limner, with_signal, monkeypatch):
-    monkeypatch.setenv("LIMNER_FAKE_STEP_SECONDS", "0.3")
+    monkeypatch.setenv("LIMNER_FAKE_STEP_SECONDS", "0.6")
     await connected(api, limner)
     people = [api.ada, api.bob, api.owner]
     asked = [await api.slash(person, api.channel, "imagine", DRAFT) for person in people]

@@ -71,8 +71,10 @@ async def test_a_job_is_said_to_be_kept_while_the_engine_restarts(house, ada, dr
 
 async def test_a_job_that_kills_the_engine_twice_fails_alone(house, ada, clock, draw, faults):
     faults("kill 2", "kill 2")
-    job_ids = await house.accept(ada, *[wanted(draw, units=2, count=2)] * 2)
-    first, second = [await house.end_of(job_id) for job_id in job_ids]
+    [first_id] = await house.accept(ada, wanted(draw, units=2, count=2))
+    await house.until(first_id, lambda job, live: job.attempts == 2)
+    [second_id] = await house.accept(ada, wanted(draw, units=2, count=2), key="second")
+    first, second = await house.end_of(first_id), await house.end_of(second_id)
     assert (first.status, first.failure, second.status) == ("failed", "internal", "delivered")
     assert (await house.store.account(ada, clock())).charged == second.units
     assert await house.store.ledger_problems() == []
@@ -210,6 +212,7 @@ async def test_a_job_of_which_everything_is_withheld_has_failed_and_costs_nothin
     assert (job.status, job.failure) == ("failed", "unsafe")
     assert wording.status_line(job, None, str) == "image withheld by the safety check, 4 units returned"
     assert (await house.store.account(ada, clock())).charged == 0
+    await house.until(job_id, lambda job, live: live is None)  # its files go after its end is written down
     assert not (house.spool / job_id).exists()
 
 
