@@ -75,12 +75,13 @@ def _face(c: Canvas, x: float, y: float, r: float, skin: RGB, hair: RGB, who: st
 
 
 def dog(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Random) -> None:
-    fur, way = FUR[scene.colour], rng.choice((-1, 1))
+    """Always looks to the right: no caption says where to, and half a dog each way is no dog."""
+    fur = FUR[scene.colour]
     dark, light = shade(fur, -0.28), shade(fur, 0.3)
     shadow(c, x, y, 1.05 * h)
 
     def p(px: float, py: float) -> Point:
-        return x + way * px * h, y - py * h
+        return x + px * h, y - py * h
 
     c.stroke([p(-0.4, 0.5), p(-0.55, 0.66), p(-0.56, 0.82)], 0.08 * h, fur)
     for lx, back in ((-0.26, True), (0.3, True), (-0.36, False), (0.2, False)):

@@ -44,7 +44,8 @@ def _stand(canvas: Canvas, scene: Scene, rng: random.Random) -> None:
     tall, wide, y = _STANCE[scene.subject]
     h = min(tall * rng.uniform(0.94, 1.04), 1.9 * canvas.side / wide)
     room = max(0.0, canvas.side - h * wide / 2)
-    reach = 0.1 if scene.setting in ("lake", "road") and scene.subject != "boat" else 0.5
+    is_held = scene.subject in ("dog", "cat") or (scene.setting in ("lake", "road") and scene.subject != "boat")
+    reach = 0.1 if is_held else 0.5
     x = rng.uniform(-1, 1) * min(room, reach * canvas.side)
     if scene.time == "night":
         canvas.glow(x, y - h / 2, h * 0.8, (120, 150, 220), 0.35)
