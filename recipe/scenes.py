@@ -15,6 +15,9 @@ _STANCE = {
     "person": (0.72, 0.5, 0.965), "dog": (0.6, 1.3, 0.94), "cat": (0.7, 0.8, 0.95), "house": (0.56, 1.4, 0.88),
     "tree": (0.74, 0.85, 0.92), "car": (0.34, 2.35, 0.92), "boat": (0.62, 1.15, 0.84),
 }  # fmt: skip
+# How many skies, backgrounds, grounds and falls of rain or snow there are: what differs without a meaning (the place of
+# every flake, window and wave) would be noise that the model spends itself on. They are chosen one by one.
+_PATTERNS = {"sky": 4, "background": 3, "ground": 3, "weather": 2}
 
 
 def render(scene: Scene, width: int, height: int, supersample: int = 2) -> Image.Image:
@@ -23,20 +26,21 @@ def render(scene: Scene, width: int, height: int, supersample: int = 2) -> Image
     if scene.objects:
         draw_objects(canvas, scene, rng)
         return canvas.finish()
-    backdrops.sky(canvas, scene, rng)
+    patterns = {part: random.Random(f"{part} {rng.randrange(count)}") for part, count in _PATTERNS.items()}
+    backdrops.sky(canvas, scene, patterns["sky"])
     canvas.light = backdrops.LIGHTS[scene.time]
-    backdrops.background(canvas, scene, rng)
+    backdrops.background(canvas, scene, patterns["background"])
     mist = backdrops.MIST[scene.time]
     if scene.weather == "fog":
         canvas.veil(0, 0.7, mist, 0.25, 0.75)
-    backdrops.ground(canvas, scene, rng)
+    backdrops.ground(canvas, scene, patterns["ground"])
     if scene.weather == "fog":
         canvas.veil(0, 0.6, mist, 0.2, 0.5)
         canvas.veil(0.6, 1, mist, 0.7, 0.3)
     if scene.subject != "none":
         canvas.light = backdrops.SUBJECT_LIGHTS[scene.time]
         _stand(canvas, scene, rng)
-    backdrops.weather(canvas, scene, rng)
+    backdrops.weather(canvas, scene, patterns["weather"])
     return canvas.finish()
 
 
