@@ -21,7 +21,6 @@ from .text import AttributeHeads, labels
 
 INPUT = 128  # px
 FIRST_SEED = TRAIN_SEEDS + 40_000_000
-RENDERS = 32  # at once
 
 
 class Classifier(nn.Module):
@@ -63,28 +62,28 @@ def shrink(pictures: Tensor) -> Tensor:
     return functional.interpolate(pictures, size=(INPUT, INPUT), mode="bilinear", antialias=True, align_corners=False)
 
 
-def train_classifier(
-    place: Place, vae: SmallVAE, budget_seconds: float, scenes: int, batch: int = 64
-) -> Classifier:  # fmt: skip
-    """On renders that were drawn once and are seen often, each time a little elsewhere and not as sharp."""
+def train_classifier(place: Place, vae: SmallVAE, budget_seconds: float, batch: int = 32) -> Classifier:
+    """On fresh renders, some through the VAE or blurred, so that softness does not mislead."""
     net, kept = Classifier(), Classifier()
     loop = Loop("classifier", place, {"live": net, "kept": kept}, budget_seconds)
     kept.load_state_dict(net.state_dict() if loop.step == 0 else kept.state_dict())
+    vae.to(place.device).eval()
     for part in (net, kept):
         part.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
     net.train()
-    seeds = list(itertools.islice(_seeds(), scenes))
-    pictures = torch.from_numpy(_renders(place, vae.to(place.device).eval(), seeds))
-    true = labels([random_scene(seed).attributes() for seed in seeds], place.device)
+    first = FIRST_SEED + loop.step * batch
+    pictures = in_parallel(draw, ((seed, 256, 256) for seed in _seeds(first)), place.workers, chunk=16)
+    seeds = _seeds(first)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02, fused=True)
     rng = random.Random(loop.step)
 
     def step() -> Tensor:
-        chosen = torch.tensor(rng.sample(range(scenes), min(batch, scenes)))
-        seen = _blurred(_moved(pictures[chosen].to(place.device), rng), rng)
+        batch_seeds = [next(seeds) for _ in range(batch)]
+        seen = _seen(place, vae, [next(pictures) for _ in range(batch)], rng)
+        true = labels([random_scene(seed).attributes() for seed in batch_seeds], place.device)
         with place.autocast:
             scores = net(seen)
-        losses = [functional.cross_entropy(scores[name].float(), true[name][chosen]) for name in VALUES]
+        losses = [functional.cross_entropy(scores[name].float(), true[name]) for name in VALUES]
         return torch.stack(losses).mean()
 
     def after() -> None:
@@ -93,49 +92,25 @@ def train_classifier(
             a.copy_(b)
 
     loop.run([optimizer], step, after)
+    pictures.close()
     return kept.eval()
 
 
-def _seeds() -> Iterator[int]:
+def _seeds(first: int) -> Iterator[int]:
     """Every seed of objects and every third of the others: shapes and relations are hard to tell."""
-    return (seed for seed in itertools.count(FIRST_SEED) if seed % 3 == 0 or random_scene(seed).objects)
-
-
-def _renders(place: Place, vae: SmallVAE, seeds: list[int]) -> np.ndarray:
-    """uint8 [N,3,128,128], kept on disk; one in six went through the VAE, so that its softness does not mislead."""
-    file = place.work / "classifier" / "renders.npy"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        whole = np.empty((len(seeds), 3, INPUT, INPUT), np.uint8)
-        drawn = in_parallel(draw, ((seed, 256, 256) for seed in seeds), place.workers, chunk=16)
-        for start in range(0, len(seeds), RENDERS):
-            batch = [next(drawn) for _ in seeds[start : start + RENDERS]]
-            large = to_tensor(batch) if start // RENDERS % 6 else _through(place, vae, batch)
-            small = shrink(large).clamp(-1, 1).add(1).mul(127.5).round().byte()
-            whole[start : start + len(batch)] = small.cpu().numpy()
-        np.save(file.with_suffix(".tmp.npy"), whole)
-        file.with_suffix(".tmp.npy").replace(file)
-    renders: np.ndarray = np.load(file)
-    return renders
+    return (seed for seed in itertools.count(first) if seed % 3 == 0 or random_scene(seed).objects)
 
 
 @torch.no_grad()
-def _through(place: Place, vae: SmallVAE, pictures: list[np.ndarray]) -> Tensor:
-    with place.autocast:
-        latents = encode_mean(place, vae, pictures)
-        return vae.drawn(latents + 0.15 * torch.randn_like(latents)).float()
-
-
-def _moved(pictures: Tensor, rng: random.Random) -> Tensor:
-    """uint8 [B,3,H,W] → −1…1, up to 6 px elsewhere; never mirrored, for left is left."""
-    shift = (rng.randint(-6, 6), rng.randint(-6, 6))
-    padded = functional.pad(pictures.float() / 127.5 - 1, (6, 6, 6, 6), mode="replicate")
-    y, x = 6 + shift[0], 6 + shift[1]
-    return padded[..., y : y + INPUT, x : x + INPUT].contiguous(memory_format=torch.channels_last)
-
-
-def _blurred(pictures: Tensor, rng: random.Random) -> Tensor:
-    if rng.random() < 0.5:
-        return pictures
-    small = functional.interpolate(pictures, scale_factor=rng.uniform(0.4, 1), mode="bilinear", antialias=True)
-    return functional.interpolate(small, size=(INPUT, INPUT), mode="bilinear").clamp(-1, 1)
+def _seen(place: Place, vae: SmallVAE, pictures: list[np.ndarray], rng: random.Random) -> Tensor:
+    whole = to_tensor(pictures).to(place.device)
+    way = rng.random()
+    if way < 0.15:
+        with place.autocast:
+            latents = encode_mean(place, vae, pictures)
+            whole = vae.drawn(latents + 0.3 * rng.random() * torch.randn_like(latents)).float()
+    seen = shrink(whole)
+    if way > 0.5:
+        small = functional.interpolate(seen, scale_factor=rng.uniform(0.4, 1), mode="bilinear", antialias=True)
+        seen = functional.interpolate(small, size=(INPUT, INPUT), mode="bilinear")
+    return seen.clamp(-1, 1)

@@ -101,7 +101,7 @@ class Recipe:
         train_upscaler(self.place, self._decoded_vae(), self.seconds("upscaler"), self.options.upscaler_scenes)
 
     def classifier(self) -> None:
-        train_classifier(self.place, self._decoded_vae(), self.seconds("classifier"), self.options.classifier_scenes)
+        train_classifier(self.place, self._decoded_vae(), self.seconds("classifier"))
 
     def export(self) -> None:
         """Writes what is trained so far, with averaged weights, into the package."""
@@ -139,7 +139,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--scenes", type=int, default=32_768, help="rendered scenes that the UNet learns from")
     parser.add_argument("--upscaler-scenes", type=int, default=112)
-    parser.add_argument("--classifier-scenes", type=int, default=30_000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--no-compile", action="store_true")
     for stage, minutes in MINUTES.items():
