@@ -59,6 +59,7 @@ async def test_a_replay_after_a_restart_is_refused(api, tmp_path):
     async with SlackHouse(api, tmp_path / "data", mode="http") as house:
         await a_picture(api, house)
         asked = api.acts[0]
+    await asyncio.sleep(1)  # signatures tell whole seconds
     async with SlackHouse(api, tmp_path / "data", mode="http") as house:
         api.deliver_to(f"http://127.0.0.1:{house.port}/slack/events")
         assert await api.replay(asked) == 401
