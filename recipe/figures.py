@@ -1,4 +1,8 @@
-"""The subjects, drawn large: every function stands its figure on (x, y), `h` tall, all in picture heights."""
+"""The subjects, drawn large: every function stands its figure on (x, y), `h` tall, all in picture heights.
+
+Dogs, cats, cars and boats always look to the right: no caption says where to, and a model that has seen
+half of them each way draws neither.
+"""
 
 import math
 import random
@@ -75,7 +79,6 @@ def _face(c: Canvas, x: float, y: float, r: float, skin: RGB, hair: RGB, who: st
 
 
 def dog(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Random) -> None:
-    """Always looks to the right: no caption says where to, and half a dog each way is no dog."""
     fur = FUR[scene.colour]
     dark, light = shade(fur, -0.28), shade(fur, 0.3)
     shadow(c, x, y, 1.05 * h)
@@ -100,12 +103,12 @@ def dog(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Rando
 
 
 def cat(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Random) -> None:
-    fur, way = FUR[scene.colour], rng.choice((-1, 1))
+    fur = FUR[scene.colour]
     dark, light = shade(fur, -0.28), shade(fur, 0.4)
     shadow(c, x, y, 0.7 * h)
 
     def p(px: float, py: float) -> Point:
-        return x + way * px * h, y - py * h
+        return x + px * h, y - py * h
 
     c.stroke([p(0.2, 0.07), p(0.4, 0.08), p(0.46, 0.22), p(0.4, 0.36)], 0.085 * h, dark)
     c.ellipse(*p(0, 0.22), 0.27 * h, 0.22 * h, fur)
@@ -188,11 +191,11 @@ def tree(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Rand
 
 
 def car(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Random) -> None:
-    paint, way = COLOURS[scene.colour], rng.choice((-1, 1))
+    paint = COLOURS[scene.colour]
     shadow(c, x, y, 2.4 * h)
 
     def shape(points: list[Point], colour: RGB) -> None:
-        c.poly([(x + way * px * h, y - py * h) for px, py in points], colour)
+        c.poly([(x + px * h, y - py * h) for px, py in points], colour)
 
     c.rect(x - 1.13 * h, y - 0.58 * h, x + 1.13 * h, y - 0.16 * h, paint, radius=0.17 * h)
     shape([(-0.8, 0.52), (-0.55, 0.94), (-0.45, 1.0), (0.22, 1.0), (0.32, 0.95), (0.66, 0.54)], paint)
@@ -200,23 +203,23 @@ def car(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Rando
     shape([(-0.03, 0.56), (-0.03, 0.88), (0.22, 0.88), (0.5, 0.56)], GLASS)
     shape([(-0.4, 0.88), (-0.3, 0.88), (-0.46, 0.56), (-0.56, 0.56)], (226, 242, 246))
     c.rect(x - 1.13 * h, y - 0.32 * h, x + 1.13 * h, y - 0.16 * h, shade(paint, -0.28), radius=0.08 * h)
-    c.stroke([(x - way * 0.075 * h, y - 0.52 * h), (x - way * 0.075 * h, y - 0.32 * h)], 0.02 * h, shade(paint, -0.35))
-    c.stroke([(x - way * 0.3 * h, y - 0.46 * h), (x - way * 0.2 * h, y - 0.46 * h)], 0.035 * h, shade(paint, -0.45))
-    c.ellipse(x + way * 1.04 * h, y - 0.44 * h, 0.09 * h, 0.08 * h, (255, 240, 180), raw=True)
-    c.ellipse(x - way * 1.06 * h, y - 0.44 * h, 0.06 * h, 0.08 * h, (196, 40, 36), raw=True)
+    c.stroke([(x - 0.075 * h, y - 0.52 * h), (x - 0.075 * h, y - 0.32 * h)], 0.02 * h, shade(paint, -0.35))
+    c.stroke([(x - 0.3 * h, y - 0.46 * h), (x - 0.2 * h, y - 0.46 * h)], 0.035 * h, shade(paint, -0.45))
+    c.ellipse(x + 1.04 * h, y - 0.44 * h, 0.09 * h, 0.08 * h, (255, 240, 180), raw=True)
+    c.ellipse(x - 1.06 * h, y - 0.44 * h, 0.06 * h, 0.08 * h, (196, 40, 36), raw=True)
     for wx in (-0.64, 0.64):
         c.ellipse(x + wx * h, y - 0.2 * h, 0.22 * h, 0.22 * h, INK)
         c.ellipse(x + wx * h, y - 0.2 * h, 0.11 * h, 0.11 * h, (200, 204, 210))
     if scene.time == "night":
-        c.glow(x + way * 1.12 * h, y - 0.42 * h, 0.5 * h, LAMP, 0.6)
+        c.glow(x + 1.12 * h, y - 0.42 * h, 0.5 * h, LAMP, 0.6)
 
 
 def boat(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Random) -> None:
-    paint, way = COLOURS[scene.colour], rng.choice((-1, 1))
+    paint = COLOURS[scene.colour]
     c.ellipse(x, y, 0.56 * h, 0.06 * h, (10, 20, 50), alpha=90, raw=True)
 
     def shape(points: list[Point], colour: RGB) -> None:
-        c.poly([(x + way * px * h, y - py * h) for px, py in points], colour)
+        c.poly([(x + px * h, y - py * h) for px, py in points], colour)
 
     c.stroke([(x, y - 0.2 * h), (x, y - 1.0 * h)], 0.028 * h, (120, 82, 54))
     shape([(0.04, 0.97), (0.46, 0.3), (0.04, 0.3)], (252, 248, 238))
@@ -224,7 +227,7 @@ def boat(c: Canvas, x: float, y: float, h: float, scene: Scene, rng: random.Rand
     shape([(-0.04, 0.88), (-0.36, 0.3), (-0.04, 0.3)], (224, 222, 222))
     shape([(-0.5, 0.24), (-0.36, 0.0), (0.38, 0.0), (0.58, 0.24)], paint)
     shape([(-0.42, 0.1), (-0.36, 0.0), (0.38, 0.0), (0.46, 0.1)], shade(paint, -0.35))
-    c.stroke([(x - way * 0.48 * h, y - 0.23 * h), (x + way * 0.55 * h, y - 0.23 * h)], 0.03 * h, (250, 244, 230))
+    c.stroke([(x - 0.48 * h, y - 0.23 * h), (x + 0.55 * h, y - 0.23 * h)], 0.03 * h, (250, 244, 230))
 
 
 DRAW = {"person": person, "dog": dog, "cat": cat, "house": house, "tree": tree, "car": car, "boat": boat}
