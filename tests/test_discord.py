@@ -814,6 +814,27 @@ async def test_what_could_not_be_queued_when_it_was_answered_is_queued_a_little_
         assert refusals == []
 
 
+@pytest.mark.parametrize("away_minutes", [0, 20])
+async def test_a_child_that_has_its_message_goes_on_after_a_restart(api, tmp_path, away_minutes):
+    """The bot dies after writing down the message, and before the job is queued; it may be away for longer than tokens."""
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        message = await a_picture(api, house, steps=2)
+        dying = asyncio.Event()
+
+        async def too_late(*args, **more):
+            dying.set()
+            await asyncio.Event().wait()
+
+        house.store.acknowledged = too_late
+        await api.press(api.ada, message, "Re-roll")
+        await dying.wait()
+    house.ahead_ms += away_minutes * 60_000
+    async with house:
+        thread = thread_of(api, message)
+        await api.until(lambda: thread.last.attachments and "More…" in thread.last.labels)
+        assert len([each for each in thread.messages if each.author is api.bot]) == 1
+
+
 async def test_an_answer_that_did_not_reach_discord_is_said_again(api, tmp_path):
     api.fail("POST", r"/interactions/.*", drop=True)
     async with DiscordHouse(api, tmp_path / "data") as house:

@@ -94,6 +94,9 @@ class Echo:
         for job in await self._store.unanswered("discord"):
             if until_ms is not None and job.created_ms > until_ms:
                 continue
+            if job.place.message_id:  # a button's child: its message was made after the answer
+                await self._studio.acknowledged([job])
+                continue
             token = await self._store.token(job.id, job.created_ms)
             message_id = await self._answered_in(token) if token else None
             if message_id is None:

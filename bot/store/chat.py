@@ -11,7 +11,9 @@ PAGE_NOTE = "page"  # the name of the note that says where the page of the runni
 _OF_MESSAGE = "platform = ? AND message_id = ?"
 _NEWEST_IN = "platform = ? AND thread_id = ?"
 _UNANSWERED = "status = 'received' AND platform = ? AND id IN (SELECT job_id FROM callbacks)"
-_EXPIRED = "status = 'received' AND id IN (SELECT job_id FROM callbacks WHERE ends_ms <= ?)"
+_EXPIRED = """
+    status = 'received' AND message_id IS NULL AND id IN (SELECT job_id FROM callbacks WHERE ends_ms <= ?)
+"""
 _WITHOUT_CALLBACK = "status = 'received' AND id NOT IN (SELECT job_id FROM callbacks)"
 _FORGET = """
     DELETE FROM callbacks WHERE ends_ms <= ? AND job_id NOT IN (SELECT id FROM jobs WHERE status = 'received')
@@ -49,7 +51,7 @@ def unanswered(conn: sqlite3.Connection, platform: str) -> list[Job]:
 
 
 def never_answered(conn: sqlite3.Connection, now_ms: int) -> list[Job]:
-    """Jobs of which that can no longer be found out."""
+    """Jobs without a message of which that can no longer be found out."""
     return jobs.select(conn, _EXPIRED, (now_ms,))
 
 
