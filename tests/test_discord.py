@@ -816,7 +816,7 @@ async def test_what_could_not_be_queued_when_it_was_answered_is_queued_a_little_
 
 @pytest.mark.parametrize("away_minutes", [0, 20])
 async def test_a_child_that_has_its_message_goes_on_after_a_restart(api, tmp_path, away_minutes):
-    """The bot dies after writing down the message, and before the job is queued; it may be away for longer than tokens."""
+    """The bot dies after writing down the message, before the job is queued; it may be away for longer than a token."""
     async with DiscordHouse(api, tmp_path / "data") as house:
         message = await a_picture(api, house, steps=2)
         dying = asyncio.Event()
