@@ -8,27 +8,28 @@ from types import SimpleNamespace
 
 import discord
 import pytest
-from discord.app_commands import TranslationContextLocation, Translator
+from discord.app_commands import Translator
 
 from bot.discord import commands
 from engine.catalogue import read_catalogue
+from engine.protocol import SCHEDULERS
 
 LANGUAGES = ("de", "es-ES", "fr", "ja")
 WORDS = tomllib.loads((Path(commands.__file__).parent / "locales.toml").read_text("utf-8"))
-SAME_EVERYWHERE = {"imagine", "limner", "limner-admin"}  # what people call them when they talk about them
+# What people call the commands when they talk about them; and values that are written like that in flags.
+SAME_EVERYWHERE = {"imagine", "limner", "limner-admin", *commands.ASPECTS, *SCHEDULERS}
 # Discord's rule for names, of letters, digits, - _ and ': `\w` has Latin, kana and kanji, and no space.
 NAME = re.compile(r"[\w'-]{1,32}")
 
 
 class Texts(Translator):
-    """Keeps what it is asked for and translates nothing; other choices name values, which are the same everywhere."""
+    """Keeps what it is asked for and translates nothing."""
 
     def __init__(self):
         self.asked = set()
 
     async def translate(self, string, locale, context):
-        if context.location is not TranslationContextLocation.choice_name or "template" in string.extras:
-            self.asked.add(string.extras.get("template", string.message))
+        self.asked.add(string.extras.get("template", string.message))
 
 
 async def tree_with(translator):

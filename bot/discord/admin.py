@@ -1,9 +1,8 @@
 """`/limner-admin` on Discord: its subcommands become the text that `bot.orders` reads; who may is asked at each use."""
 
-import inspect
 import io
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -14,39 +13,40 @@ from bot.discord.adapter import NO_ONE, DiscordAdapter
 from bot.discord.faults import Fault, fault
 from bot.discord.interactions import place_of
 from bot.discord.messages import moment
+from bot.discord.options import Option, command
 from bot.jobs import Identity, Job, Person
 from bot.orders import FORMS, Authority, OrderForm, as_text
 from bot.phrases import clip
 
 _Give = Callable[[discord.Interaction, str], Awaitable[None]]
-_OnOff = Literal["on", "off"]
+_ON_OFF = ("on", "off")
 _GROUPS = {"quota": "Allowances", "job": "Anybody's job of this server", "words": "Refused words"}
 _WORDS = {  # of an order's usage → its option
     "@person": "person", "@role": "role", "#channel": "channel", "UNITS": "units", "JOB": "job", "RULE": "rule",
     "PROMPT": "prompt", "days": "days", "lines": "lines",
 }  # fmt: skip
-_OPTIONS: Mapping[str, tuple[Any, str]] = {
-    "person": (discord.User, "Who"),
-    "role": (discord.Role, "Whose members"),
-    "channel": (discord.TextChannel, "This one, if none is named"),
-    "units": (str, "Units in a window; or default"),
-    "job": (str, "An id like k7q2"),
-    "rule": (str, "The rule"),
-    "prompt": (str, "The prompt to test"),
-    "days": (int, "How many days back"),
-    "lines": (int, "How many changes"),
-    "until": (str, "A span like 3d, or a date like 2026-12-01"),
-    "reason": (str, "Why; it is written down"),
-    "model": (str, "Only of this model (for the operator)"),
-    "weight": (str, "Of their jobs in the queue, 0.1 to 10 (for the operator)"),
-    "waiting": (int, "Jobs of one person that may wait"),
-    "where": (Literal["here", "everywhere"], "For the operator: this server, or all"),
-    "csv": (bool, "As a file"),
-    "models": (str, "Names with commas, or all"),
-    "largest": (Literal["full", "draft"], "The largest quality"),
-    "nsfw": (_OnOff, "What is explicit, in age-restricted channels"),
-    "threads": (_OnOff, "Whether threads are opened"),
-    "enabled": (_OnOff, "Whether anything is drawn"),
+_OPTIONS: Mapping[str, Option] = {
+    "person": Option(discord.User, "Who"),
+    "role": Option(discord.Role, "Whose members"),
+    "channel": Option(discord.TextChannel, "This one, if none is named"),
+    "units": Option(str, "Units in a window; or default"),
+    "job": Option(str, "An id like k7q2"),
+    "rule": Option(str, "The rule"),
+    "prompt": Option(str, "The prompt to test"),
+    "days": Option(int, "How many days back"),
+    "lines": Option(int, "How many changes"),
+    "until": Option(str, "A span like 3d, or a date like 2026-12-01"),
+    "reason": Option(str, "Why; it is written down"),
+    "model": Option(str, "Only of this model (for the operator)"),
+    "weight": Option(str, "Of their jobs in the queue, 0.1 to 10 (for the operator)"),
+    "waiting": Option(int, "Jobs of one person that may wait"),
+    "where": Option(str, "For the operator: this server, or all", ("here", "everywhere")),
+    "csv": Option(bool, "As a file"),
+    "models": Option(str, "Names with commas, or all"),
+    "largest": Option(str, "The largest quality", ("full", "draft")),
+    "nsfw": Option(str, "What is explicit, in age-restricted channels", _ON_OFF),
+    "threads": Option(str, "Whether threads are opened", _ON_OFF),
+    "enabled": Option(str, "Whether anything is drawn", _ON_OFF),
 }
 
 
@@ -114,55 +114,34 @@ def _files(answer: Answer) -> list[discord.File]:
 
 
 def build(give: _Give) -> app_commands.Group:
-    """Hidden from who may not manage messages; what each may is decided at each use. In English only."""
+    """Hidden from who may not manage messages; what each may is decided at each use."""
     top = app_commands.Group(
         name="limner-admin",
         description="For who manages this server",
         default_permissions=discord.Permissions(manage_messages=True),
         allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
-        auto_locale_strings=False,
     )
-    groups = {
-        name: app_commands.Group(name=name, description=meaning, parent=top, auto_locale_strings=False)
-        for name, meaning in _GROUPS.items()
-    }
+    groups = {name: app_commands.Group(name=name, description=meaning, parent=top) for name, meaning in _GROUPS.items()}
     for verb, form in FORMS.items():
         first, _, second = verb.partition(" ")
-        command: app_commands.Command[Any, ..., Any] = app_commands.Command(
-            name=second or first, description=form.meaning[:1].upper() + form.meaning[1:],
-            callback=_callback(give, verb, form), auto_locale_strings=False,
-        )  # fmt: skip
-        for parameter in command.parameters:
-            app_commands.describe(**{parameter.name: _OPTIONS[parameter.name][1]})(cast(Any, command))
-        (groups[first] if second else top).add_command(command)
+        (groups[first] if second else top).add_command(_order(give, verb, form))
     return top
 
 
-def _callback(give: _Give, verb: str, form: OrderForm) -> Callable[..., Any]:
+def _order(give: _Give, verb: str, form: OrderForm) -> app_commands.Command[Any, ..., None]:
     """What Discord asks for is what the order's form has: its words by their places, then its options."""
     words = [] if verb == "pause" else form.usage.split()[len(verb.split()) :]
     args = [_WORDS[word.strip("[]").partition("|")[0]] for word in words]
-    options = {"where" if name == "at" else name: name for name in form.options if not (name == "at" and form.is_local)}
+    terms = {"where" if name == "at" else name: name for name in form.options if not (name == "at" and form.is_local)}
 
-    async def callback(interaction: discord.Interaction, **given: Any) -> None:
-        said = tuple(_text(given[name]) for name in args if given.get(name) is not None)
+    async def call(interaction: discord.Interaction, given: dict[str, Any]) -> None:
+        said = tuple(_text(given[name]) for name in args if name in given)
         is_file = bool(given.pop("csv", False))
-        terms = {options[name]: value for name, value in given.items() if name in options}
-        await give(interaction, as_text(verb, said, **terms) + " --csv" * is_file)
+        options = {terms[name]: value for name, value in given.items() if name in terms}
+        await give(interaction, as_text(verb, said, **options) + " --csv" * is_file)
 
-    names = [*args, *options]
-    parameters = [
-        _parameter(name, _OPTIONS[name][0], is_required=place < form.fewest) for place, name in enumerate(names)
-    ]
-    first = inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=discord.Interaction)
-    callback.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
-    return callback
-
-
-def _parameter(name: str, kind: Any, *, is_required: bool) -> inspect.Parameter:
-    default = inspect.Parameter.empty if is_required else None
-    annotation = kind if is_required else kind | None
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    options = {name: _OPTIONS[name] for name in (*args, *terms)}
+    return command(verb.split()[-1], form.meaning, call, options, fewest=form.fewest)
 
 
 def _text(value: Any) -> str:
