@@ -37,7 +37,7 @@ FLAG_HELP: Mapping[str, str] = {
 def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
     """Everything about one image, as labels and values."""
     job, draw = view.job, view.draw
-    size = (view.image.width, view.image.height) if view.image else (draw.width, draw.height)
+    size = view.image or draw
     rows = {
         "Job": f"`{job.id}`" + (f" image {view.image.index + 1}" if view.image else ""),
         "Came from": f"{LINEAGE.get(job.lineage.verb, 'from')} {job.lineage.job_id}" if job.lineage else "",
@@ -46,7 +46,7 @@ def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
         "Seed": str(draw.seed),
         "Model": " · ".join(part for part in (view.model_title or draw.model, job.model_hash, view.licence) if part),
         "Steps": f"{draw.steps} · guidance {draw.guidance_scale:g} · {draw.scheduler}",
-        "Size": f"{size[0]}×{size[1]} · {draw.quality}",
+        "Size": f"{size.width}×{size.height} · {draw.quality}",
         "Strength": _over(draw),
         "Asked": when(job.created_ms),
         "Took": duration(view.seconds) if view.seconds is not None else "",

@@ -64,7 +64,7 @@ class Watch:
                 self._bars.console.print(f"ready on {escape(device)}", style="dim", highlight=False)
             case protocol.Progress(job_id=job_id, stage=stage, step=step, steps=steps):
                 draw = self._draws[int(job_id)]
-                done = pace.percent(stage, step, steps, is_draft=draw.quality == "draft")
+                done = pace.percent(stage, step, steps, draw.quality)
                 row = self._rows[int(job_id)]
                 self._bars.update(row, completed=done, description=f"{escape(clip(draw.prompt, 40))} · {stage}")
             case _:

@@ -49,7 +49,7 @@ def under(job: Job) -> list[Control]:
     if not is_one:
         rows += [Control(str(index + 1), Press("pick", job.id, index), 0) for index in shown]
         rows += [Control(f"V{index + 1}", Press("vary", job.id, index), 1) for index in shown]
-    is_draft = wording.drawn(job).quality == "draft"
+    is_draft = job.request.quality == "draft"
     below = ["reroll", "remix"] + ["vary"] * is_one + ["full_size"] * (is_one and is_draft)
     rows += [Control(wording.LABELS[verb], Press(verb, job.id, first), 2) for verb in below]
     return [*rows, Control("More…", Press("more", job.id, first), 2)]
@@ -62,5 +62,5 @@ def more(job: Job, index: int) -> list[Control]:
 def meant(press: Press, job: Job) -> Press:
     """Of a button whose meaning depends on its job: picking a draft enlarges it, "as a draft" is a remix."""
     if press.verb == "pick":
-        return replace(press, verb="info" if wording.drawn(job).quality == "full" else "full_size")
+        return replace(press, verb="info" if job.request.quality == "full" else "full_size")
     return replace(press, verb="remix", text="--quality draft") if press.verb == "draft" else press

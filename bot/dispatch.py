@@ -13,14 +13,13 @@ from bot.allowances import EVERYWHERE, Scope
 from bot.errors import Unavailable
 from bot.feed import Feed, Live
 from bot.jobs import Image, Job, Status
-from bot.pace import Pace, done_at_ms, image_count, percent
+from bot.pace import Pace, done_at_ms, percent
 from bot.queue import FairQueue, Waiting
 from bot.store import Halt, Store
 from engine.client import Died, Engine, NotReady
 from engine.protocol import (
     Cancelled,
     Done,
-    Draw,
     Event,
     Failed,
     FailureKind,
@@ -130,8 +129,8 @@ class Dispatch:
         if job.id in self._jobs or job.id in self._drawing:
             return
         self._jobs[job.id] = job
-        images = image_count(job.request)
-        self._queue.add(job.id, job.person_id, cost=job.units, images=images, weight=job.weight, is_suspect=is_suspect)
+        images, weight = job.request.count, job.weight
+        self._queue.add(job.id, job.person_id, cost=job.units, images=images, weight=weight, is_suspect=is_suspect)
         self._wake.set()
 
     async def _admit(self) -> None:
@@ -248,8 +247,7 @@ class Dispatch:
 
     def _show_progress(self, drawing: Drawing, event: Progress) -> None:
         request, before = drawing.job.request, drawing.live
-        is_draft = isinstance(request, Draw) and request.quality == "draft"
-        done = max(before.percent, percent(event.stage, event.step, event.steps, is_draft=is_draft))
+        done = max(before.percent, percent(event.stage, event.step, event.steps, request.quality))
         at_ms = done_at_ms(
             started_ms=drawing.started_ms,
             now_ms=self._now_ms(),
@@ -266,7 +264,7 @@ class Dispatch:
 
     async def _keep_image(self, drawing: Drawing, event: ImageDone) -> None:
         path, job_id = Path(event.path).resolve(), drawing.job.id
-        if path.parent != (self._spool / job_id).resolve() or not 0 <= event.index < image_count(drawing.job.request):
+        if path.parent != (self._spool / job_id).resolve() or not 0 <= event.index < drawing.job.request.count:
             log.error("job %s: the engine named a file outside the job's own: %s", job_id, path)
             return
         size = event.width, event.height
@@ -292,7 +290,7 @@ class Dispatch:
 
     async def _finish(self, drawing: Drawing, done: Done) -> None:
         job_id, request, engine = drawing.job.id, drawing.job.request, self.engine_name or ""
-        if len(drawing.images) < image_count(request):
+        if len(drawing.images) < request.count:
             await self._fail(job_id, "internal", "the engine left out an image")
             return
         if drawing.images == drawing.withheld:

@@ -115,10 +115,10 @@ class Here:
         return [replace(each, if_flagged=keeps, is_unchecked=self.gate.is_unchecked(self.person)) for each in wanted]
 
     async def _require(self, wanted: Wanted, models: Catalogue) -> None:
-        draw = _draw(wanted)
+        draw = wanted.request.draw
         if draw.model not in models:
             raise BadOption(f"--model {draw.model}", "is not allowed here", allowed=", ".join(models))
-        if self.policy.largest == "draft" and not _is_draft(wanted):
+        if self.policy.largest == "draft" and wanted.request.quality == "full":
             raise TooLarge(wanted.request.width, wanted.request.height, as_draft=self._as_draft(wanted))
         given = draw.init_image is not None and await self._is_given(draw.init_image)
         if found := words.forbidden(draw.prompt, draw.negative_prompt or "", is_over_a_given_picture=given):
@@ -145,7 +145,7 @@ class Here:
             job = await self.gate.store.job(Path(path).parent.name)
             if job is None:
                 return True
-            path = (job.request if isinstance(job.request, Draw) else job.request.of).init_image
+            path = job.request.draw.init_image
         return True
 
     def _as_draft(self, wanted: Wanted) -> str:
@@ -154,11 +154,3 @@ class Here:
         if not isinstance(request, Draw) or request.init_image:
             return ""
         return prompt.to_text(prompt.draft_of(request, models), models)
-
-
-def _is_draft(wanted: Wanted) -> bool:
-    return isinstance(wanted.request, Draw) and wanted.request.quality == "draft"
-
-
-def _draw(wanted: Wanted) -> Draw:
-    return wanted.request if isinstance(wanted.request, Draw) else wanted.request.of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from engine.protocol import FailureKind, IfFlagged, Request
+from engine.protocol import Draw, FailureKind, IfFlagged, Request
 
 
 class Status(StrEnum):
@@ -120,3 +120,8 @@ class Job:
     if_flagged: IfFlagged = "withhold"
     is_unchecked: bool = False  # it may be drawn by a photographic model that has no classifier
     weight: float = 1.0  # its person's in the queue, when it was accepted
+
+    @property
+    def draw(self) -> Draw:
+        """What is drawn; of an enlarged draft, the draft."""
+        return self.request.draw

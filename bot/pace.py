@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from statistics import median
 
-from engine.protocol import Draw, Request, Stage
+from engine.protocol import Draw, Quality, Request, Stage
 
 _NEWEST_SHARE = 0.3  # of the newest measurement in the running mean
 
@@ -16,7 +16,7 @@ class Pace:
 
     def note(self, request: Request, seconds: float) -> None:
         """This whole request took so long."""
-        kind, each = _kind(request), seconds / image_count(request)
+        kind, each = _kind(request), seconds / request.count
         known = self._seconds.get(kind, each)
         self._seconds[kind] = known + _NEWEST_SHARE * (each - known)
 
@@ -25,11 +25,7 @@ class Pace:
         if not self._seconds:
             return None
         each = self._seconds.get(_kind(request))
-        return image_count(request) * (median(self._seconds.values()) if each is None else each)
-
-
-def image_count(request: Request) -> int:
-    return request.count if isinstance(request, Draw) else 1
+        return request.count * (median(self._seconds.values()) if each is None else each)
 
 
 def _kind(request: Request) -> Hashable:
@@ -45,8 +41,8 @@ def done_at_ms(*, started_ms: int, now_ms: int, percent: int, estimate_seconds: 
     return None if estimate_seconds is None else max(now_ms, started_ms + int(estimate_seconds * 1000))
 
 
-def percent(stage: Stage, step: int, steps: int, *, is_draft: bool) -> int:
+def percent(stage: Stage, step: int, steps: int, quality: Quality) -> int:
     """How much of a job's work is behind it, by the stage and the step that it is at."""
-    drawn = 95 if is_draft else 75
+    drawn = 95 if quality == "draft" else 75
     begins, ends = {"loading": (0, 0), "drawing": (0, drawn), "enlarging": (drawn, 95), "encoding": (95, 100)}[stage]
     return begins + (ends - begins) * step // max(steps, 1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import get_args
 
 from msgspec.structs import replace
 
@@ -13,10 +13,8 @@ from bot import flags
 from bot.errors import BadDefault, BadOption, BadPrompt
 from bot.grammar import MAX_JOBS, clean, escaped, expand, taken_apart
 from engine.catalogue import Catalogue, Model
-from engine.protocol import MAX_SEED, Draw
+from engine.protocol import MAX_SEED, Draw, Quality
 from engine.sizes import Size, base_size, final_size
-
-Quality = Literal["full", "draft"]
 
 MAX_PROMPT = 1500  # characters; the same for a negative prompt
 MAX_COUNT = 4

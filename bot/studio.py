@@ -385,10 +385,9 @@ class Studio:
 
     def _price(self, request: Request) -> int:
         """Raises Unknown if the catalogue no longer has the request's model."""
-        draw = request if isinstance(request, Draw) else request.of
-        model = self._rules.models.get(draw.model)
+        model = self._rules.models.get(request.draw.model)
         if model is None:
-            raise Unknown(draw.model)
+            raise Unknown(request.draw.model)
         return quota.price(request, model)
 
     async def _own(self, person: Person, job_id: str, place: Place | None, action: str, is_moderator: bool) -> Job:

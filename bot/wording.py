@@ -90,19 +90,15 @@ class Sentence:
 EXPORT_NAME = "limner-export.zip"
 
 
-def drawn(job: Job) -> Draw:
-    return job.request if isinstance(job.request, Draw) else job.request.of
-
-
 def title(job: Job) -> str:
     """The prompt as messages show it."""
     if job.forgotten:
         return "forgotten"
-    return clip(drawn(job).prompt) or "a scene of its own"
+    return clip(job.draw.prompt) or "a scene of its own"
 
 
 def alt_text(job: Job) -> str:
-    return drawn(job).prompt or "a scene of its own"
+    return job.draw.prompt or "a scene of its own"
 
 
 def file_name(job_id: str, index: int, suffix: str) -> str:
@@ -251,7 +247,7 @@ def actions(job: Job) -> tuple[Action, ...]:
     """The first row of buttons under a job."""
     match job.status:
         case Status.DELIVERED:
-            verbs = ["reroll", "remix", "vary"] + ["full_size"] * (drawn(job).quality == "draft" and _is_draw(job))
+            verbs = ["reroll", "remix", "vary"] + ["full_size"] * (job.request.quality == "draft")
         case Status.CANCELLED | Status.UNDELIVERABLE:
             verbs = ["again"]
         case Status.FAILED:
@@ -271,9 +267,8 @@ def status_line(job: Job, live: Live | None, when: When) -> str:
         case Status.CANCELLED:
             return f"cancelled, {units(job.units)} returned"
         case Status.FAILED:
-            sentence = failure(
-                job.failure or "internal", job.units, longest_px=max(drawn(job).width, drawn(job).height)
-            )
+            longest_px = max(job.request.width, job.request.height)
+            sentence = failure(job.failure or "internal", job.units, longest_px=longest_px)
             return f"{begun(sentence.title, small=True)}, {units(job.units)} returned"
         case Status.UNDELIVERABLE:
             return f"could not be shown here, {units(job.units)} returned; `/limner show {job.id}`"
@@ -315,10 +310,9 @@ def _paused(reason: str, ends_ms: int | None, position: int | None, when: When) 
 
 def done_line(job: Job) -> str:
     """What stands under a picture for good."""
-    draw = drawn(job)
     shown = [image for image in job.images if image.status != "withheld"]
-    width, height = (shown[0].width, shown[0].height) if shown else (draw.width, draw.height)
-    facts = [f"`{job.id}`", _seeds(shown) or f"seed {draw.seed}", draw.model, f"{width}×{height}"]
+    size = shown[0] if shown else job.request
+    facts = [f"`{job.id}`", _seeds(shown) or f"seed {job.draw.seed}", job.draw.model, f"{size.width}×{size.height}"]
     if job.started_ms and job.finished_ms:
         facts.append(duration((job.finished_ms - job.started_ms) / 1000))
     if withheld := len(job.images) - len(shown):
@@ -337,14 +331,13 @@ def lineage_line(job: Job, parent: Job) -> str:
     """What changed: `re-roll of k7q2 · seed 4182 → 9031`; empty for a job that came of none."""
     if job.lineage is None:
         return ""
-    index = f" #{job.lineage.index + 1}" if drawn(parent).count > 1 else ""
-    before = (drawn(parent).seed + job.lineage.index) % (MAX_SEED + 1)
-    head = f"{LINEAGE.get(job.lineage.verb, 'from')} {parent.id}{index}"
-    if not _is_draw(job):
+    index = f" #{job.lineage.index + 1}" if parent.draw.count > 1 else ""
+    before = (parent.draw.seed + job.lineage.index) % (MAX_SEED + 1)
+    head, now = f"{LINEAGE.get(job.lineage.verb, 'from')} {parent.id}{index}", job.draw
+    if not isinstance(job.request, Draw):
         return f"{head} · seed kept"
-    now = drawn(job)
     seed = "seed kept" if now.seed == before else f"seed {before} → {now.seed}"
-    return " · ".join([head, *_differences(drawn(parent), now), seed])
+    return " · ".join([head, *_differences(parent.draw, now), seed])
 
 
 def _differences(before: Draw, now: Draw) -> list[str]:
@@ -434,7 +427,3 @@ def _queue_full(error: QueueFull) -> Sentence:
             f"You already have {counted(error.waiting, 'job')} waiting", f"{work}Nothing was charged.", (jobs,)
         )
     return Sentence(f"The queue is full ({error.limit})", f"{work}Nothing was charged.")
-
-
-def _is_draw(job: Job) -> bool:
-    return isinstance(job.request, Draw)

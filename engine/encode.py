@@ -123,9 +123,8 @@ def provenance(request: Request, seed: int, model_hash: str) -> dict[str, str]:
     `parameters` is the format of AUTOMATIC1111's web UI; the XMP names IPTC's digital source type
     "trained algorithmic media" (https://cv.iptc.org/newscodes/digitalsourcetype/).
     """
-    draw = request if isinstance(request, Draw) else request.of
     return {
-        "parameters": _parameters(draw, seed, request.width, request.height, model_hash),
+        "parameters": _parameters(request.draw, seed, request.width, request.height, model_hash),
         "limner": msgspec.json.encode({"version": VERSION, "seed": seed, "request": _portable(request)}).decode(),
         "XML:com.adobe.xmp": _XMP,
     }

@@ -54,11 +54,10 @@ class _Drawing:
     def __init__(self, job: Generate):
         self.job, self.step, self.started = job, 0, time.monotonic()
         self.fault = self.detail = ""
-        is_draw = isinstance(job.request, Draw)
-        self.steps, self.count = (job.request.steps, job.request.count) if is_draw else (1, 1)  # type: ignore[union-attr]
+        self.steps = job.request.steps if isinstance(job.request, Draw) else 1
 
     def running(self) -> Running:
-        return Running(self.job.job_id, self.job.owner, self.job.weight, group=0, cost=self.count)
+        return Running(self.job.job_id, self.job.owner, self.job.weight, group=0, cost=self.job.request.count)
 
 
 class FakeEngine:
@@ -129,7 +128,7 @@ class FakeEngine:
         if step == steps:
             del self._drawing[job.job_id]
             flagged = {int(index) for index in detail.split()} if fault == "flag" else set()
-            for index in range(drawing.count):
+            for index in range(job.request.count):
                 self._finish(job, index, is_flagged=index in flagged)
             seconds = time.monotonic() - drawing.started
             self._channel.send(Done(job_id=job.job_id, gpu_seconds=seconds, model_hash="fake"))
@@ -184,8 +183,7 @@ class FakeEngine:
 
 
 def _seed(request: Request, index: int) -> int:
-    draw = request if isinstance(request, Draw) else request.of
-    return (draw.seed + index) & MAX_SEED
+    return (request.draw.seed + index) & MAX_SEED
 
 
 def _picture(request: Request, index: int, width: int, height: int) -> encode.Pixels:

@@ -27,7 +27,6 @@ from engine.protocol import (
     Cancel,
     Cancelled,
     Done,
-    Draw,
     Failed,
     FailureKind,
     Generate,
@@ -127,13 +126,12 @@ class TickLoop:
                 log.warning("nothing to do for a %s", type(message).__name__)
 
     def _accept(self, command: Generate) -> None:
-        request = command.request
-        draw = request if isinstance(request, Draw) else request.of
-        model = self._catalogue.get(draw.model)
+        name = command.request.draw.model
+        model = self._catalogue.get(name)
         if model is None:
-            self._channel.send(Failed(job_id=command.job_id, kind="bad_model", detail=f"no model {draw.model!r}"))
+            self._channel.send(Failed(job_id=command.job_id, kind="bad_model", detail=f"no model {name!r}"))
             return
-        job = Working(command, model, left=draw.count if isinstance(request, Draw) else 1)
+        job = Working(command, model, left=command.request.count)
         welcome(self._served, command.owner, {other.command.owner for other in self._jobs.values()})
         self._jobs[job.id] = job
         self._arrived.append(job)
@@ -268,8 +266,7 @@ class TickLoop:
         small = to_bytes(image)
         picture.frames.append(small)
         pixels = small
-        request = picture.request
-        if isinstance(request, Upscale) or request.quality == "full":
+        if picture.request.quality == "full":
             enlarging = Enlarging(loaded.upscaler, image.to(self._device))
             picture.job.tiles += enlarging.count
             tiles, started = enlarging.tiles(), time.monotonic()

@@ -34,8 +34,7 @@ class Working:
 
     @property
     def draw(self) -> Draw:
-        request = self.command.request
-        return request if isinstance(request, Draw) else request.of
+        return self.command.request.draw
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +87,7 @@ class Written:
 
 def base_of(request: Request, model: Model) -> Size:
     """The size at which the request is denoised: a draft's own, else what the final size grows from."""
-    if isinstance(request, Draw) and request.quality == "draft":
+    if request.quality == "draft":
         return Size(request.width, request.height)
     return base_size(request.width / request.height, model.native_px, model.multiple)
 

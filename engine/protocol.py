@@ -1,12 +1,13 @@
 """What crosses the socket between bot and engine. Frozen, typed, and nothing else."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
 SCHEDULERS = ("ddim", "euler", "euler_a", "dpmpp_2m")
 MAX_SEED = 2**32 - 1
 
+Quality = Literal["full", "draft"]
 Stage = Literal["loading", "drawing", "enlarging", "encoding"]
 IfFlagged = Literal["withhold", "keep"]  # what becomes of an image that the safety check flags
 FailureKind = Literal["out_of_memory", "timed_out", "unsafe", "bad_model", "bad_request", "internal"]
@@ -29,10 +30,15 @@ class Draw(Message, frozen=True, kw_only=True):
     scheduler: str  # one of SCHEDULERS
     width: int  # px of the file: the final size at full quality, the base size of a draft
     height: int  # px
-    quality: Literal["full", "draft"] = "full"
+    quality: Quality = "full"
     init_image: str | None = None  # path of an image the bot has checked; drawn over by `strength`
     strength: float | None = None  # 0 .. 1, the share of the noise schedule that is run
     mask: str | None = None  # path of an image the bot has checked: only where it is white is drawn over
+
+    @property
+    def draw(self) -> "Draw":
+        """Itself, as an Upscale names the Draw that it is `of`."""
+        return self
 
 
 class Upscale(Message, frozen=True, kw_only=True):
@@ -42,6 +48,12 @@ class Upscale(Message, frozen=True, kw_only=True):
     of: Draw  # what drew it, with count 1 and the image's own seed
     width: int  # px, final
     height: int  # px, final
+    count: ClassVar[int] = 1
+    quality: ClassVar[Literal["full"]] = "full"
+
+    @property
+    def draw(self) -> Draw:
+        return self.of
 
 
 Request = Draw | Upscale

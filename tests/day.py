@@ -24,12 +24,11 @@ from bot.errors import Blocked, QueueFull, QuotaExceeded, Refused
 from bot.feed import Feed
 from bot.jobs import Identity, Job, Place, Status
 from bot.orders import Authority
-from bot.pace import image_count
 from bot.phrases import relative
 from bot.store import open_store
 from bot.studio import Rules, Studio
 from engine.catalogue import read_catalogue
-from engine.protocol import Cancelled, Done, Failed, Generate, ImageDone, Ready, Upscale
+from engine.protocol import Cancelled, Done, Failed, Generate, ImageDone, Ready
 from tests.house import Clock
 
 ALLOWANCE, OWN_WAITING, WAITING = 8, 3, 400
@@ -75,11 +74,11 @@ class DayEngine:
         if not self.jobs:
             return 0.0
         job = self.jobs.pop(0)
-        count, seconds = image_count(job.request), image_count(job.request) * self.seconds_an_image
+        count, seconds = job.request.count, job.request.count * self.seconds_an_image
         if int(hashlib.sha256(job.job_id.encode()).hexdigest(), 16) % 50 == 0:
             self.events_waiting.put_nowait(Failed(job_id=job.job_id, kind="internal", detail="one in fifty"))
             return seconds
-        draw = job.request.of if isinstance(job.request, Upscale) else job.request
+        draw = job.request.draw
         for index in range(count):
             self.events_waiting.put_nowait(
                 ImageDone(

@@ -199,8 +199,13 @@ def test_the_end_is_told_by_the_estimate_and_then_by_the_jobs_own_speed(done, es
 
 
 @pytest.mark.parametrize(
-    ("stage", "step", "is_draft", "expected"),
-    [("loading", 3, False, 0), ("drawing", 10, False, 75), ("drawing", 10, True, 95), ("enlarging", 5, False, 85)],
+    ("stage", "step", "quality", "expected"),
+    [
+        ("loading", 3, "full", 0),
+        ("drawing", 10, "full", 75),
+        ("drawing", 10, "draft", 95),
+        ("enlarging", 5, "full", 85),
+    ],
 )
-def test_percent_counts_the_stages_by_their_share_of_the_work(stage, step, is_draft, expected):
-    assert percent(stage, step, 10, is_draft=is_draft) == expected
+def test_percent_counts_the_stages_by_their_share_of_the_work(stage, step, quality, expected):
+    assert percent(stage, step, 10, quality) == expected

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace as changed
 
-from bot import answers, wording
+from bot import answers, controls, wording
 from bot.errors import (
     BadImage,
     BadOption,
@@ -247,6 +247,13 @@ def test_a_failure_says_what_was_returned(kind, title, actions):
 )
 def test_each_state_has_its_buttons(status, request_, verbs):
     assert [action.verb for action in wording.actions(job(status, request_))] == verbs
+
+
+def test_an_enlarged_draft_is_not_offered_in_full_size_once_more():
+    enlarged = Upscale(source="0.png", of=changed(CAR, quality="draft", width=256), width=2048, height=2048)
+    made = job(Status.DELIVERED, enlarged, images=(image(),))
+    assert "full_size" not in [each.press.verb for each in controls.under(made)]
+    assert controls.meant(controls.Press("pick", "k7q2"), made).verb == "info"
 
 
 @pytest.mark.parametrize(

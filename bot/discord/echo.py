@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import discord
 
-from bot import answers, wording
+from bot import answers
 from bot.adapter import Undeliverable
 from bot.discord import messages
 from bot.discord.adapter import NO_ONE, DiscordAdapter
@@ -63,7 +63,7 @@ class Echo:
 
     async def _answer(self, interaction: discord.Interaction, jobs: list[Job]) -> None:
         first, *others = jobs
-        unknown = answers.unknown_line(answers.unknown([wording.drawn(first)], self._models))
+        unknown = answers.unknown_line(answers.unknown([first.draw], self._models))
         content = messages.content(first, None, interaction.user.mention, remark=messages.plain(unknown))
         message_id = await self._taken(interaction, lambda: _say(interaction, first, content))
         if message_id is None:

@@ -17,7 +17,6 @@ from bot.slack.people import People
 from bot.slack.web import UNREACHED, Web
 from bot.store import Callback, Store
 from bot.studio import Studio
-from bot.wording import drawn
 from engine.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ class Echo:
     async def _post_each(self, jobs: list[Job]) -> None:
         for number, job in enumerate(jobs):
             try:
-                await self._adapter.post(job, answers.unknown_line(answers.unknown([drawn(job)], self._models)))
+                await self._adapter.post(job, answers.unknown_line(answers.unknown([job.draw], self._models)))
             except Unposted as error:
                 await self._studio.withdrawn(jobs[number:])
                 reason = {Fault.NOT_INVITED: "not_invited", Fault.ARCHIVED: "archived"}.get(error.fault, "closed")

@@ -8,11 +8,11 @@ from bot.commands import Imagine
 from bot.controls import Press
 from bot.errors import BadImage, BadOption, Refused
 from bot.phrases import clip, units
-from bot.prompt import MAX_COUNT, Quality, plain_draw
+from bot.prompt import MAX_COUNT, plain_draw
 from bot.slack import messages
 from bot.slack.messages import Block
 from engine.catalogue import Catalogue
-from engine.protocol import MAX_SEED
+from engine.protocol import MAX_SEED, Quality
 
 ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")
 MAX_TYPED = 3000  # characters, Slack's most

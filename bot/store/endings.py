@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bot.jobs import Job, Status
 from bot.store import jobs, ledger, outbox
-from engine.protocol import Draw, FailureKind
+from engine.protocol import FailureKind
 
 
 def end(
@@ -30,5 +30,5 @@ def end(
 
 def settle(conn: sqlite3.Connection, job: Job, shown: Sequence[int], now_ms: int) -> None:
     """Charge the images that were shown, and release the rest."""
-    count = job.request.count if isinstance(job.request, Draw) else 1
-    ledger.settle(conn, job.id, charged_images=shown, units_per_image=job.units // count, at_ms=now_ms)
+    each = job.units // job.request.count
+    ledger.settle(conn, job.id, charged_images=shown, units_per_image=each, at_ms=now_ms)

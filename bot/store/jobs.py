@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from bot.jobs import Image, Job, Lineage, Person, Place, Status
-from engine.protocol import Draw, FailureKind, IfFlagged, Request
+from engine.protocol import FailureKind, IfFlagged, Request
 
 DOUBLE_PRESS_MS = 3_000
 FIRST_ID_LENGTH = 4
@@ -72,7 +72,7 @@ class Wanted:
 
     @property
     def model(self) -> str:
-        return (self.request if isinstance(self.request, Draw) else self.request.of).model
+        return self.request.draw.model
 
 
 def insert(

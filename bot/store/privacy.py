@@ -174,14 +174,14 @@ def _made_of(conn: sqlite3.Connection, own: Sequence[Job]) -> list[Job]:
     """What others made of these jobs and still carries their words or pictures."""
     ids = {job.id for job in own}
     line = [row["id"] for row in conn.execute(_CHILDREN, (_json(ids),)) if row["id"] not in ids]
-    said = {_draw(job.request).prompt for job in own} - {""}
+    said = {job.request.draw.prompt for job in own} - {""}
     children = [job for job_id in line if (job := jobs.read(conn, job_id))]
     return [job for job in children if _carries(job.request, said, ids)]
 
 
 def _carries(request: Request, said: Iterable[str], ids: set[str]) -> bool:
     source = request.source if not isinstance(request, Draw) else request.init_image or ""
-    return Path(source).parent.name in ids or any(each in _draw(request).prompt for each in said)
+    return Path(source).parent.name in ids or any(each in request.draw.prompt for each in said)
 
 
 def _forget_older(conn: sqlite3.Connection, before_ms: int, what: int) -> Forgotten:
@@ -200,7 +200,7 @@ def _older(before_ms: int, condition: str) -> tuple[str, tuple[int, ...]]:
 
 def _forget(conn: sqlite3.Connection, gone: Sequence[Job], what: int) -> Forgotten:
     """The words of these jobs, or all of them but their numbers. Their files are the caller's to remove."""
-    given = {Path(path) for job in gone if (path := _draw(job.request).init_image)}
+    given = {Path(path) for job in gone if (path := job.request.draw.init_image)}
     for job in gone:
         conn.execute(
             "UPDATE jobs SET request = ?, forgotten = max(forgotten, ?) WHERE id = ?",
@@ -230,20 +230,15 @@ _STRIP = (
 
 
 def _wordless(request: Request) -> Request:
-    if isinstance(request, Draw):
-        return msgspec.structs.replace(request, prompt="", negative_prompt=None, init_image=None, strength=None, seed=0)
-    of = _wordless(request.of)
-    assert isinstance(of, Draw)
-    return msgspec.structs.replace(request, source="", of=of)
+    draw = msgspec.structs.replace(
+        request.draw, prompt="", negative_prompt=None, init_image=None, strength=None, seed=0
+    )
+    return draw if isinstance(request, Draw) else msgspec.structs.replace(request, source="", of=draw)
 
 
 def _is_used(conn: sqlite3.Connection, given: Path) -> bool:
     sql = "SELECT 1 FROM jobs WHERE forgotten = 0 AND instr(request, ?)"
     return conn.execute(sql, (f"/given/{given.name}",)).fetchone() is not None
-
-
-def _draw(request: Request) -> Draw:
-    return request if isinstance(request, Draw) else request.of
 
 
 def _shut_out(conn: sqlite3.Connection, person_id: int, now_ms: int) -> None:

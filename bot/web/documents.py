@@ -45,16 +45,11 @@ def job(it: Job, live: Live | None, parent: Job | None) -> Document:
 
 
 def _request(it: Job) -> Document:
-    draw = wording.drawn(it)
-    size = (it.request.width, it.request.height)
     kept = ("prompt", "negative_prompt", "model", "seed", "count", "steps", "guidance_scale", "scheduler", "strength")
-    is_draw = isinstance(it.request, Draw)
     return {
-        "kind": "draw" if is_draw else "upscale",
-        **{name: getattr(draw, name) for name in kept},
-        "width": size[0],
-        "height": size[1],
-        "quality": draw.quality if is_draw else "full",
+        "kind": "draw" if isinstance(it.request, Draw) else "upscale",
+        **{name: getattr(it.draw, name) for name in kept},
+        **{name: getattr(it.request, name) for name in ("width", "height", "quality")},
     }
 
 
