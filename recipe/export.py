@@ -1,6 +1,7 @@
 """Puts the trained parts together as a StableDiffusionPipeline folder in fp16 safetensors."""
 
 import copy
+import json
 from pathlib import Path
 
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -8,6 +9,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from engine.builtin.networks import SmallVAE, Upscaler
 from engine.catalogue import PACKAGE_DIR
+
+from .text import add_same_words
 
 WEIGHTS = PACKAGE_DIR / "builtin" / "weights"
 
@@ -35,6 +38,7 @@ def new_unet(
 def save_pipeline(
     folder: Path, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, unet: UNet2DConditionModel, vae: SmallVAE
 ) -> None:
+    add_same_words(tokenizer, encoder)
     half = {
         name: copy.deepcopy(part).cpu().half()
         for name, part in (("vae", vae), ("text_encoder", encoder), ("unet", unet))
@@ -44,6 +48,10 @@ def save_pipeline(
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(folder, safe_serialization=True)
+    words = folder / "tokenizer" / "tokenizer.json"
+    words.write_text(
+        json.dumps(json.loads(words.read_text("utf-8")), ensure_ascii=False, separators=(",", ":")), "utf-8"
+    )
 
 
 def save_upscaler(folder: Path, upscaler: Upscaler) -> None:

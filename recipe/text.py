@@ -7,7 +7,9 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import AddedToken, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from engine.builtin.words import same_words
 
 from .captions import Caption, caption, noisy
 from .loop import Loop, Place
@@ -67,6 +69,20 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )  # fmt: skip
+
+
+@torch.no_grad()
+def add_same_words(tokenizer: CLIPTokenizer, encoder: CLIPTextModel) -> None:
+    """Gives each of `same_words` a token that is embedded as the learnt word's: it encodes to exactly the same.
+
+    What was trained is not touched, so it is done last, and doing it again changes nothing.
+    """
+    pairs = [(word, f"{learnt}</w>") for learnt, words in same_words().items() for word in words]
+    tokenizer.add_tokens([AddedToken(word, single_word=True) for word, _ in pairs])
+    encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    rows = encoder.get_input_embeddings().weight
+    for word, learnt in pairs:
+        rows[tokenizer.convert_tokens_to_ids(word)] = rows[tokenizer.get_vocab()[learnt]]
 
 
 def random_caption(rng: random.Random) -> Caption:

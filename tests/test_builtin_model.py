@@ -17,7 +17,7 @@ from diffusers import (
 from engine.builtin.networks import SmallVAE, Upscaler
 from recipe.classifier import Classifier
 from recipe.evaluate import draw_prompts, held_out, shares
-from recipe.export import WEIGHTS, load_pipeline, load_upscaler
+from recipe.export import WEIGHTS, load_pipeline, load_upscaler, save_pipeline
 
 # diffusers converts tensors to numpy in a way that numpy 2 warns of
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
@@ -118,6 +118,36 @@ def test_an_empty_prompt_draws_a_scene_and_a_negative_prompt_changes_it(pipeline
 def test_unknown_words_leave_the_subject(pipeline):
     seen = Classifier.load(WEIGHTS).named(2 * picture(pipeline, f"{PROMPT}, trending, zzyzx")[None] - 1)[0]
     assert (seen["subject"], seen["time"]) == ("person", "sunset")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("a woman in a gelbe coat, lac, NOIR hair", "a woman in a yellow coat, lac, black hair"),
+        ("yelow hut by the pond at nite", "yellow hut by the lake at night"),
+        ("gru\u0308n sphere; carrot", "green sphere; carrot"),
+    ],
+)
+def test_other_spellings_and_languages_encode_to_what_the_learnt_word_encodes_to(exported, theirs, ours):
+    assert torch.equal(encoded(exported, theirs), encoded(exported, ours))
+
+
+def test_the_words_that_were_learnt_encode_as_before_they_were_added(exported, pipeline):
+    assert torch.equal(encoded(exported, PROMPT), encoded(pipeline, PROMPT))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The shipped parts, exported again: twice is once."""
+    folder, again = tmp_path_factory.mktemp("exported"), load_pipeline()
+    for _ in range(2):
+        save_pipeline(folder, again.tokenizer, again.text_encoder, again.unet, again.vae)
+    return load_pipeline(folder)
+
+
+def encoded(pipeline, prompt):
+    with torch.no_grad():
+        return pipeline.encode_prompt(prompt, torch.device("cpu"), 1, False)[0]
 
 
 def test_image_to_image_keeps_the_layout(pipeline):

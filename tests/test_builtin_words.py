@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from engine.builtin.words import unknown_words, vocabulary
+from engine.builtin.words import same_words, unknown_words, vocabulary
 from recipe import captions
 from recipe.captions import caption, noisy
 from recipe.scenes import render
@@ -78,12 +78,23 @@ def test_the_vocabulary_holds_every_word_of_the_grammar():
         ("night city, snow, man in a blue jacket", []),
         ("two Dogs in the hills", []),
         ("a Giraffe and another giraffe, 4k", ["Giraffe", "another"]),
+        ("a ROT car, grüne trees, moonlit lawn", []),
         ("", []),
         ("🙂 123 --", []),
     ],
 )
 def test_unknown_words_are_named_as_typed_and_once(prompt, unknown):
     assert unknown_words(prompt) == unknown
+
+
+def test_what_is_read_as_a_learnt_word_is_no_learnt_word_itself():
+    told = " ".join(
+        caption(random_scene(seed), random.Random(seed), held_out).text for seed in range(3000) for held_out in (0, 1)
+    )
+    others = [word for words in same_words().values() for word in words]
+    assert len(others) == len(set(others))
+    assert not set(others) & set(told.replace(",", "").split())
+    assert {"rot", "azul", "verte", "giallo", "roxo", "zwart", "weiß"} <= set(others)
 
 
 def test_noise_leaves_most_captions_alone():

@@ -1,4 +1,4 @@
-"""Which words of a prompt the built-in model has never learnt. Imports nothing heavy."""
+"""Which words of a prompt the built-in model does not know. Imports nothing heavy."""
 
 import re
 from functools import cache
@@ -8,7 +8,7 @@ _WORD = re.compile(r"(?<!\d)[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 
 def unknown_words(prompt: str) -> list[str]:
-    """The words, as typed and in order, that no training caption used with a meaning; each once."""
+    """The words, as typed and in order, that mean nothing to the model; each once."""
     seen: dict[str, str] = {}
     for word in _WORD.findall(prompt):
         seen.setdefault(word.lower(), word)
@@ -22,5 +22,15 @@ def _known(word: str) -> bool:
 
 @cache
 def vocabulary() -> frozenset[str]:
-    """Every word of the grammar and the harmless function words, lower case."""
-    return frozenset((Path(__file__).parent / "words.txt").read_text("utf-8").split())
+    """Every word of the grammar, what means the same, and the harmless function words, lower case."""
+    return frozenset(_text().split())
+
+
+def same_words() -> dict[str, list[str]]:
+    """Learnt word → other spellings, everyday words and words of other languages that are read as it."""
+    lines = [line.split() for line in _text().splitlines()]
+    return {line[0]: line[1:] for line in lines if len(line) > 1}
+
+
+def _text() -> str:
+    return (Path(__file__).parent / "words.txt").read_text("utf-8")
