@@ -121,7 +121,7 @@ class Dispatch:
     def backlog_seconds(self) -> float | None:
         """Device time of everything that waits or is drawn; None while nothing was measured."""
         left = [self._left(drawing) for drawing in self._drawing.values()]
-        estimates = left + [self._pace.estimate(self._jobs[waiting.job_id].request) for waiting in self._queue]
+        estimates = left + [self._pace.estimate(job.request) for job in self._jobs.values()]
         known = [seconds for seconds in estimates if seconds is not None]
         return sum(known) if len(known) == len(estimates) else None
 
@@ -346,7 +346,7 @@ class Dispatch:
 
     def _show_queue(self) -> None:
         ahead: float | None = sum(self._left(drawing) or 0.0 for drawing in self._drawing.values())
-        for position, waiting in enumerate(self._queue, 1):
+        for position, (waiting, can_be_passed) in enumerate(self._queue.forecast(), 1):
             own = self._pace.estimate(self._jobs[waiting.job_id].request)
             after = None if own is None or ahead is None else ahead + own
             pause = self._pause_of(self._jobs[waiting.job_id])
@@ -354,6 +354,7 @@ class Dispatch:
                 "queued",
                 position=position,
                 starts_at_ms=None if pause else self._in_ms(ahead if own else None),
+                can_be_passed=can_be_passed,
                 done_at_ms=None if pause else self._in_ms(after),
                 kept_after=self._kept_after.get(waiting.job_id),
                 paused=(pause.reason, pause.ends_ms) if pause else None,

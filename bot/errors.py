@@ -92,9 +92,18 @@ class QueueFull(Refused):
 
     code = "queue_full"
 
-    def __init__(self, *, waiting: int, limit: int, own: bool, wait_seconds: float | None = None):
+    def __init__(
+        self,
+        *,
+        waiting: int,
+        limit: int,
+        own: bool,
+        wait_seconds: float | None = None,  # of everybody's work
+        starts_at_ms: int | None = None,  # the first of one's own
+    ):
         super().__init__(f"{waiting} of {limit} jobs wait")
-        self.waiting, self.limit, self.own, self.wait_seconds = waiting, limit, own, wait_seconds
+        self.waiting, self.limit, self.own = waiting, limit, own
+        self.wait_seconds, self.starts_at_ms = wait_seconds, starts_at_ms
 
 
 class Unconfirmed(Refused):

@@ -21,6 +21,7 @@ class Live:
     percent: int = 0
     position: int | None = None  # 1 is next; None once the engine has it
     starts_at_ms: int | None = None
+    can_be_passed: bool = False  # by newcomers: it may start later, as its person has drawn or has other jobs before it
     done_at_ms: int | None = None
     kept_after: Literal["bot", "engine"] | None = None  # it waits again because this one stopped
     paused: tuple[str, int | None] | None = None  # why, and until when if that is known

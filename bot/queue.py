@@ -1,9 +1,11 @@
 """The fair order: whose job is next. Pure: no clock, no store.
 
-Deficit round robin (Shreedhar and Varghese, 1995) on price. People stand in a ring; at their turn they are given
-units by their weight, and their jobs come as far as what they have saved reaches. Who was not in the ring comes next
-(as new flows do in FQ-CoDel, RFC 8290), so fifty jobs of one do not delay another's first. Nobody is passed by more
-than a few newcomers before their turn, and what is not spent is kept while they wait: a dear job's turn comes too.
+Deficit round robin on price (Shreedhar and Varghese, 1995), where a job may cost more than its person has and is paid
+for at their next turns (surplus round robin: Adiseshu, Parulkar and Varghese, 1996). People stand in a ring; at their
+turn they are given units by their weight, and their jobs come while they owe nothing. Who was not in the ring comes
+next (as new flows do in FQ-CoDel, RFC 8290), so fifty jobs of one do not delay another's first, and behind the
+newcomers before them: a first job, dear or not, is passed by nobody. In their later turns people let a few newcomers
+pass, and then no more. Once nobody waits, nobody owes.
 """
 
 from bisect import insort
@@ -66,7 +68,7 @@ class _Ring:
             if self.turn == "new" and (line or self.saved[person] < 0):
                 self.saved[person] += QUANTUM * (line[0].weight if line else 1.0)
                 self.turn = "given"
-            if line and self.saved[person] >= line[0].cost:
+            if line and self.saved[person] > 0:
                 self.saved[person] -= line[0].cost
                 self.turn = "begun"
                 return line.popleft()
@@ -89,8 +91,8 @@ class FairQueue:
         self._ring = _Ring()
         self._arrivals = 0
 
-    def __iter__(self) -> Iterator[Waiting]:
-        """In the order in which they would be taken if nobody else came."""
+    def forecast(self) -> Iterator[tuple[Waiting, bool]]:
+        """In the order in which they would be taken if nobody else came, and whether newcomers may come before."""
         return self._in_order(lambda waiting: False)
 
     def __len__(self) -> int:
@@ -124,7 +126,7 @@ class FairQueue:
         self, drawing: Iterable[Waiting], is_held: Callable[[Waiting], bool] = lambda waiting: False
     ) -> Waiting | None:
         """The next job to hand to the engine beside those it draws; None if they are enough, or all are held."""
-        order = self._in_order(is_held)
+        order = (waiting for waiting, _ in self._in_order(is_held))
         first = next(order, None)
         chosen = _choose(chain([first], order), list(drawing)) if first else None
         if chosen is None:
@@ -136,10 +138,13 @@ class FairQueue:
         self._keep(chosen.person_id, (each for each in self._lines[chosen.person_id] if each != chosen))
         return chosen
 
-    def _in_order(self, is_held: Callable[[Waiting], bool]) -> Iterator[Waiting]:
+    def _in_order(self, is_held: Callable[[Waiting], bool]) -> Iterator[tuple[Waiting, bool]]:
         ring, lines = self._ring.copy(), self._free(is_held)
+        had = {ring.people[0]} if ring.turn == "begun" else set()  # who draws now, or will have drawn by then
         while any(lines.values()):
-            yield ring.next(lines, self._is_idle)
+            waiting = ring.next(lines, self._is_idle)
+            yield waiting, waiting.person_id in had or ring.passed[waiting.person_id] < MOST_PASSED
+            had.add(waiting.person_id)
 
     def _free(self, is_held: Callable[[Waiting], bool]) -> dict[int, deque[Waiting]]:
         return {person: deque(each for each in line if not is_held(each)) for person, line in self._lines.items()}
@@ -153,6 +158,8 @@ class FairQueue:
             self._lines[person] = line
         else:
             self._lines.pop(person, None)
+        if not self._lines:
+            self._ring = _Ring()
 
 
 def _choose(waiting: Iterable[Waiting], drawing: list[Waiting]) -> Waiting | None:

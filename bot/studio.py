@@ -351,7 +351,7 @@ class Studio:
                 person, place, wanted, key=key, limits=limits, now_ms=now_ms, status=status, callback=callback
             )
         except (QuotaExceeded, QueueFull) as refusal:
-            raise self._with_a_way_out(refusal, wanted[0]) from None
+            raise await self._with_a_way_out(refusal, person, wanted[0]) from None
         return self._begin(jobs)
 
     def _require_space(self) -> None:
@@ -370,10 +370,12 @@ class Studio:
             self._feed.changed(job.id)
         return jobs
 
-    def _with_a_way_out(self, refusal: QuotaExceeded | QueueFull, wanted: Wanted) -> Refused:
+    async def _with_a_way_out(self, refusal: QuotaExceeded | QueueFull, person: Person, wanted: Wanted) -> Refused:
         """The same refusal with the smaller request that fits now, or with the time until there is room."""
         if isinstance(refusal, QueueFull):
-            refusal.wait_seconds = self._dispatch.backlog_seconds()
+            view = await self.queue(person)
+            starts = [live.starts_at_ms for _, live in view.own if live and live.starts_at_ms]
+            refusal.wait_seconds, refusal.starts_at_ms = view.wait_seconds, min(starts, default=None)
         elif found := self._smaller(wanted.request, refusal.left):
             refusal.smaller = (prompt.to_text(found[0], self._rules.models), found[1])
         return refusal

@@ -122,7 +122,7 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
         case QuotaExceeded():
             return _over_quota(error, when)
         case QueueFull():
-            return _queue_full(error)
+            return _queue_full(error, when)
         case Unconfirmed():
             heading = f"That is {counted(error.jobs, 'job')} for {units(error.units)}"
             if error.allowance is not None:
@@ -290,7 +290,8 @@ def _waiting(live: Live | None, when: When) -> str:
             return _paused(*live.paused, live.position, when)
         joint = "," if live and live.kept_after else ""
         place = f"{joint} #{live.position}" if live and live.position else ""
-        starts = f", starts {when(live.starts_at_ms)}" if live and live.starts_at_ms else ""
+        later = " or later" if live and live.can_be_passed else ""
+        starts = f", starts {when(live.starts_at_ms)}{later}" if live and live.starts_at_ms else ""
         return f"{_KEPT[live.kept_after] if live else 'queued'}{place}{starts}"
     done = f" · done {when(live.done_at_ms)}" if live.done_at_ms else ""
     match live.stage:
@@ -419,11 +420,11 @@ def _over_quota(error: QuotaExceeded, when: When) -> Sentence:
     return Sentence("Not enough units", body, (Action(f"Run as draft ({cost})", command=command),))
 
 
-def _queue_full(error: QueueFull) -> Sentence:
-    work = f"About {duration(error.wait_seconds)} of work. " if error.wait_seconds else ""
+def _queue_full(error: QueueFull, when: When) -> Sentence:
     if error.own:
+        starts = f"The oldest starts {when(error.starts_at_ms)}. " if error.starts_at_ms else ""
         jobs = Action("Show my jobs", command="/limner queue")
-        return Sentence(
-            f"You already have {counted(error.waiting, 'job')} waiting", f"{work}Nothing was charged.", (jobs,)
-        )
+        heading = f"You already have {counted(error.waiting, 'job')} waiting"
+        return Sentence(heading, f"{starts}Nothing was charged.", (jobs,))
+    work = f"About {duration(error.wait_seconds)} of work. " if error.wait_seconds else ""
     return Sentence(f"The queue is full ({error.limit})", f"{work}Nothing was charged.")

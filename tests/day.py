@@ -21,7 +21,7 @@ from bot.admin import Actor, Admin
 from bot.allowances import Limits
 from bot.dispatch import Dispatch
 from bot.errors import Blocked, QueueFull, QuotaExceeded, Refused
-from bot.feed import Feed
+from bot.feed import Feed, Live
 from bot.jobs import Identity, Job, Place, Status
 from bot.orders import Authority
 from bot.phrases import relative
@@ -110,7 +110,8 @@ class Someone:
 class Report:
     said: Counter = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
-    late: list[float] = field(default_factory=list)  # seconds that a job began after it was promised to
+    late: list[float] = field(default_factory=list)  # seconds that a job began after the moment it was promised for
+    early: list[float] = field(default_factory=list)  # before it, where "or later" was said
 
 
 class Day:
@@ -118,7 +119,7 @@ class Day:
         self.folder, self.random, self.clock = folder, random.Random(seed), Clock()
         self.begins_ms = self.clock()
         self.engine, self.report = DayEngine(seconds_an_image), Report()
-        self.promised: dict[str, int] = {}  # when a job was said to begin
+        self.promised: dict[str, Live] = {}  # what was said first of a job
         self.people = [self.someone(number) for number in range(people)]
 
     def someone(self, number: int) -> Someone:
@@ -202,7 +203,7 @@ class Day:
         await self.settle()
         live = self.feed.live(job.id)
         if live and live.starts_at_ms:
-            self.promised[job.id] = live.starts_at_ms
+            self.promised[job.id] = live
         if number % 23 == 0:
             await self.studio.cancel(person, job.id)
 
@@ -264,9 +265,22 @@ class Day:
             charged += sum(delivered)
             for job in jobs:
                 if job.started_ms:
-                    self.report.waits.append((job.started_ms - job.created_ms) / 1000)
-                    self.report.late.append((job.started_ms - self.promised.get(job.id, job.started_ms)) / 1000)
+                    self.compare(job)
         self.report.said["units charged"] = charged
+
+    def compare(self, job: Job) -> None:
+        """When it began with when it was said to."""
+        report, promise, began_ms = self.report, self.promised.get(job.id), job.started_ms or 0
+        report.waits.append((began_ms - job.created_ms) / 1000)
+        if promise:
+            late = (began_ms - (promise.starts_at_ms or 0)) / 1000
+            (report.early if promise.can_be_passed else report.late).append(-late if promise.can_be_passed else late)
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """The median, the 95th percentile and the largest."""
+    ordered = sorted(values) or [0.0]
+    return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)], ordered[-1]
 
 
 def main() -> None:
@@ -276,12 +290,16 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = asyncio.run(Day(Path(folder), parser.parse_args().people).run())
-    waits = sorted(report.waits)
     print(", ".join(f"{name} {number:,}" for name, number in sorted(report.said.items())))
-    late = sorted(report.late)
-    for name, values in (("waited", waits), ("began after it was promised", late)):
-        p95 = values[int(len(values) * 0.95)]
-        print(f"{name}: median {values[len(values) // 2]:.0f} s, p95 {p95:.0f} s, most {values[-1]:.0f} s")
+    found = {
+        "waited": report.waits,
+        "began after the moment promised": report.late,
+        'began before it, of "or later"': report.early,
+    }
+    for name, values in found.items():
+        print(
+            f"{name}: {len(values):,} jobs, p50 · p95 · most {' · '.join(f'{each:.0f}' for each in spread(values))} s"
+        )
     print(f"the ledger is exact to the unit; {time.monotonic() - started:.0f} s")
 
 

@@ -158,6 +158,55 @@ def test_a_light_role_and_a_dear_job_come_in_their_turn(queue, ada, bob):
     assert 1 in taken(queue, 1001)
 
 
+def test_nobody_passes_a_first_job_however_dear_it_is(queue, ada, bob):
+    ada.asks(50)
+    taken(queue, 5)
+    bob.asks(cost=40)
+    for person_id in range(100, 150):
+        Someone(queue, person_id).asks()
+    assert taken(queue, 1) == [2]
+
+
+def test_a_dear_job_is_paid_for_at_the_next_turns(queue, ada, bob):
+    ada.asks(20, cost=8)
+    bob.asks(20)
+    assert taken(queue, 12) == [1, 2, 2, 2, 2, 2, 2, 2, 2, 1, 2, 2]
+
+
+def test_once_nobody_waits_nobody_owes(queue, ada, bob):
+    ada.asks(cost=50)
+    bob.asks()
+    taken(queue, 2)
+    ada.asks()
+    bob.asks()
+    assert taken(queue, 2) == [1, 2]
+
+
+def test_it_is_foretold_who_may_be_passed(queue, ada, bob):
+    ada.asks(2)
+    bob.asks(2)
+    told = {waiting.job_id: can_be_passed for waiting, can_be_passed in queue.forecast()}
+    assert told == {"1.0": False, "1.1": True, "2.2": False, "2.3": True}
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9), st.booleans()), max_size=60))
+def test_whom_nobody_may_pass_is_passed_only_by_more_of_those_before(steps):
+    """What was foretold of them holds but for what people before them add to their turn."""
+    queue, before, persons = FairQueue(), {}, {}
+    for number, (person_id, cost, takes) in enumerate(steps):
+        queue.add(f"{number}", person_id, cost=cost, images=1)
+        persons[f"{number}"] = person_id
+        ahead = []
+        for waiting, can_be_passed in queue.forecast():
+            if waiting.job_id == f"{number}" and not can_be_passed:
+                before[f"{number}"] = {person_id, *(persons[each] for each in ahead)}
+            ahead.append(waiting.job_id)
+        if takes:
+            job_id = queue.take([]).job_id
+            before.pop(job_id, None)
+            assert all(persons[job_id] in those for those in before.values())
+
+
 def test_a_held_job_holds_back_nobody_else(queue, ada, bob):
     ada.asks(2)
     bob.asks(1)
@@ -174,10 +223,10 @@ def test_no_job_is_lost_or_taken_twice_and_the_order_is_what_was_announced(steps
         queue.add(f"{number}", person_id, cost=cost, images=1, weight=weight)
         there.add(f"{number}")
         if takes:
-            announced = next(iter(queue))
+            announced, _ = next(queue.forecast())
             assert queue.take([]) == announced
             seen.add(announced.job_id)
-    order = [waiting.job_id for waiting in queue]
+    order = [waiting.job_id for waiting, _ in queue.forecast()]
     assert order == [queue.take([]).job_id for _ in range(len(queue))]
     assert len(order) == len(there) - len(seen)
     assert there == seen | set(order)

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from bot.errors import BadOption, Gone, NotAllowed, QueueFull, QuotaExceeded, Unknown
+from bot.feed import Live
 from bot.jobs import Identity, Place
 from engine.protocol import Upscale
 from tests.house import House, wanted
@@ -96,10 +97,12 @@ async def test_the_operator_is_counted_and_not_limited(ask, studio, operator):
 
 async def test_more_jobs_than_one_person_may_have_waiting_are_refused(closed, ada):
     for n in range(10):
-        await closed.imagine(ada, GUILD, "a car --quality draft", key=str(n))
+        [job] = await closed.imagine(ada, GUILD, "a car --quality draft", key=str(n))
+        closed._feed.show(job.id, Live("queued", position=n + 1, starts_at_ms=1000 * (n + 1)))
     with pytest.raises(QueueFull) as refusal:
         await closed.imagine(ada, GUILD, "a car --quality draft", key="one more")
     assert (refusal.value.own, refusal.value.waiting, refusal.value.limit) == (True, 10, 10)
+    assert refusal.value.starts_at_ms == 1000
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,10 @@ def line(status: Status, live: Live | None = None, **more) -> str:
     [
         (None, "queued"),
         (Live("queued", position=3, starts_at_ms=NOW_MS + 120_000), "queued #3, starts in 2 min"),
+        (
+            Live("queued", position=3, starts_at_ms=NOW_MS + 120_000, can_be_passed=True),
+            "queued #3, starts in 2 min or later",
+        ),
         (Live("loading", done_at_ms=NOW_MS + 20_000), "loading model (first use) · done in 20 s"),
         (Live("drawing", percent=45, done_at_ms=NOW_MS + 8_000), "45 % ▓▓▓▓▓░░░░░ · done in 8 s"),
         (Live("drawing"), "0 % ░░░░░░░░░░"),
@@ -120,9 +124,9 @@ def test_every_picture_that_cannot_be_used_has_a_sentence(problem):
         ),
         (QuotaExceeded(needed=4, left=1), "Not enough units", "Needs 4, you have 1. Nothing was charged.", []),
         (
-            QueueFull(waiting=3, limit=3, own=True),
+            QueueFull(waiting=3, limit=3, own=True, wait_seconds=1080, starts_at_ms=NOW_MS + 120_000),
             "You already have 3 jobs waiting",
-            "Nothing was charged.",
+            "The oldest starts in 2 min. Nothing was charged.",
             ["Show my jobs"],
         ),
         (
