@@ -267,12 +267,15 @@ def quota(as_json: Json = False) -> None:
 @app.command("slack-manifest")
 def slack_manifest(
     url: Annotated[str, typer.Option(metavar="URL", help="Where Slack is to send to, for HTTP: https://…")] = "",
+    user_groups: Annotated[bool, typer.Option("--user-groups", help="Ask for allowances of user groups.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Ask to look up messages that may be there.")] = False,
 ) -> None:
     """The manifest to create the Slack app from, with the names of the commands as they are set."""
     from bot.slack.manifest import manifest
 
     with _told() as settings:
-        print(manifest(settings, url), end="")
+        more = ["user groups"] * user_groups + ["history"] * history
+        print(manifest(settings, url, more=more), end="")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     slack_file_hosts: Annotated[tuple[str, ...], NoDecode] = ("files.slack.com",)
     slack_commands: Annotated[tuple[str, ...], NoDecode] = ("/imagine", "/limner", "/limner-admin")
     slack_admins: Annotated[tuple[str, ...], NoDecode] = ()  # user ids
+    slack_moderators: Annotated[tuple[str, ...], NoDecode] = ()  # the same
     slack_workspace_admins: bool = False  # whether they and the owners are admins here too
     slack_guests: bool = False  # whether they may draw
     slack_strangers: bool = False  # the same for people of other workspaces, in shared channels
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("discord_guilds", "discord_attachment_hosts", "slack_file_hosts", "slack_commands", "slack_admins"),
-        "operators",
+        *("slack_moderators", "operators"),
         mode="before",
     )
     @classmethod

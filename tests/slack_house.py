@@ -70,7 +70,10 @@ class SlackHouse:
         self.studio = Studio(
             rules, self.store, self.dispatch, self.feed, now_ms=self.now_ms, new_seed=lambda: next(seeds)
         )
-        self.admin = Admin(self.store, self.studio, limits, models=read_catalogue(), now_ms=self.now_ms)
+        operators = frozenset(self.settings.operators)
+        self.admin = Admin(
+            self.store, self.studio, limits, models=read_catalogue(), now_ms=self.now_ms, operators=operators
+        )
         self.connection, adapters["slack"] = connect(
             self.settings, self.studio, self.store, self.admin, models=read_catalogue(), spool=spool, now_ms=self.now_ms
         )

@@ -3,6 +3,7 @@
 import pytest
 
 from bot.jobs import Identity, Place
+from bot.slack.web import USER_GROUPS
 from tests.slack_api import SlackAPI
 from tests.slack_house import SlackHouse, job_id
 
@@ -117,6 +118,7 @@ async def test_an_order_that_is_delivered_twice_is_carried_out_once(api, house):
 
 
 async def test_the_best_user_group_counts(api, tmp_path):
+    api.scopes += (USER_GROUPS,)
     api.user_groups["S9"] = [api.ada.id]
     async with SlackHouse(api, tmp_path / "data", allowance=0, slack_admins=(api.bob.id,)) as house:
         assert "role s9: default → 9 units a day" in (await order(api, api.bob, "quota role <!subteam^S9|@s9> 9")).text
@@ -124,3 +126,27 @@ async def test_the_best_user_group_counts(api, tmp_path):
         asked = await api.slash(api.olga, api.channel, "/imagine", f"a red car {DRAFT}")
         assert "Not enough units" in (await api.until(lambda: asked.messages))[-1].text
         assert "There is no role" in (await order(api, api.bob, "quota role S404 9")).text
+
+
+async def test_without_its_scope_nothing_is_asked_of_user_groups_and_it_is_named(api, house):
+    said = await order(api, api.bob, "quota role <!subteam^S9|@s9> 9")
+    assert "quota role needs the scope usergroups:read" in said.text
+    assert "limner slack-manifest --user-groups" in said.text
+    await a_picture(api, house)
+    assert not api.asked("usergroups.list")
+
+
+async def test_moderators_delete_and_cancel_and_may_not_give_units(api, tmp_path):
+    async with SlackHouse(api, tmp_path / "data", slack_moderators=(api.olga.id,)) as house:
+        message = await a_picture(api, house)
+        assert "That is for admins" in (await order(api, api.olga, f"quota set <@{api.ada.id}> 40")).text
+        assert "No rule forbids" in (await order(api, api.olga, "words test a boat")).text
+        await api.press(api.olga, message, f"v1:delete:{job_id(message)}:0", unchecked=True)
+        await api.until(lambda: not message.pictures)
+
+
+async def test_the_operator_in_chat_may_delete_anybodys_picture(api, tmp_path):
+    async with SlackHouse(api, tmp_path / "data", operators=(f"slack:{api.olga.id}",)) as house:
+        message = await a_picture(api, house)
+        await api.press(api.olga, message, f"v1:delete:{job_id(message)}:0", unchecked=True)
+        await api.until(lambda: not message.pictures)

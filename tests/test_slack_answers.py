@@ -1,13 +1,17 @@
 """Answers on Slack: private sentences, the buttons under them, and what becomes of what was deleted or closed."""
 
 import pytest
+import yaml
 
 from bot.jobs import Status
-from tests.slack_api import SlackAPI
+from bot.settings import Settings
+from bot.slack.manifest import manifest
+from tests.slack_api import SlackAPI, Upload
 from tests.slack_house import SlackHouse, install, job_id
 from tests.test_slack_flows import (
     DRAFT,
     a_picture,
+    a_png,
     charged,
     child_in,
     drawn,
@@ -176,6 +180,56 @@ async def test_whoever_waited_long_is_told_once_with_the_file(api, house):
     ]
 
 
+async def test_a_mask_in_the_form_says_where_the_picture_is_drawn_over(api, house):
+    opened = await api.slash(api.ada, api.channel, "/imagine")
+    form = await api.until(lambda: opened.views and opened.modal)
+    fields = {"Prompt": "a boat", "Quality": "draft", "Where to post": api.channel}
+    await api.submit(api.ada, form, fields | {"Mask": Upload(a_png())})
+    assert list(form.errors) == ["mask"]
+    await api.submit(api.ada, form, fields | {"Image": Upload(a_png()), "Mask": Upload(b"no picture", "mask.png")})
+    assert (list(form.errors), "no picture" in form.errors["mask"]) == (["mask"], True)
+    await api.submit(api.ada, form, fields | {"Image": Upload(a_png()), "Mask": Upload(a_png())})
+    message = await drawn(api, house, (await api.until(lambda: of_jobs(api)))[0])
+    draw = (await house.job(job_id(message))).request
+    assert draw.mask
+    assert draw.init_image
+
+
+async def test_the_form_lists_the_models_of_its_channel(api, tmp_path):
+    async with SlackHouse(api, tmp_path / "data", slack_admins=(api.bob.id,)) as house:
+
+        async def listed(channel):
+            opened = await api.slash(api.ada, channel, "/imagine")
+            await api.until(lambda: opened.views and opened.modal)
+            await api.until(lambda: not house.connection._turns - house.idle)
+            [model] = [each["element"] for each in opened.modal.inputs if each["block_id"] == "model"]
+            return [option["value"] for option in model["options"]]
+
+        house.idle = set(house.connection._turns)
+        everything = await listed(api.channel)
+        assert len(everything) > 1
+        await told(api, await api.slash(api.bob, api.channel, "/limner-admin", "channel --models builtin"))
+        assert await listed(api.channel) == ["builtin"]
+        assert await listed(api.private_channel) == everything
+
+
+async def test_the_commands_are_called_by_the_names_that_they_have_here(api, tmp_path):
+    names = ("/draw", "/art", "/art-admin")
+    api.install(yaml.safe_load(manifest(Settings(slack_commands=names))))
+    async with SlackHouse(api, tmp_path / "data", slack_commands=names, slack_admins=(api.bob.id,)):
+        said = [
+            (await told(api, await api.slash(api.bob, api.channel, command, text))).text
+            for command, text in [
+                ("/art", "history"), ("/art", "nonsense"), ("/art", "settings"), ("/art", "help"),
+                ("/art", "privacy"), ("/art-admin", "help"), ("/art-admin", "nonsense"), ("/art-admin", "quota set"),
+            ]
+        ]  # fmt: skip
+        await api.open_home(api.ada)
+        said.append((await api.until(lambda: api.homes.get(api.ada.id))).text)
+    assert not [text for text in said if "/imagine" in text or "/limner" in text]
+    assert all("/draw" in text or "/art" in text for text in said)
+
+
 # what is taken away
 
 
@@ -224,6 +278,13 @@ async def test_admins_are_asked_of_slack_at_each_use_and_nobody_is_one_while_sla
         api.heal()
         await api.slash(api.adam, api.channel, "/limner-admin", command)
         await api.until(lambda: not message.pictures)
+
+
+async def test_whoever_may_not_draw_is_told_so_on_the_home_tab(api, house):
+    await api.open_home(api.guest)
+    home = await api.until(lambda: api.homes.get(api.guest.id))
+    assert "does not let guests" in home.text
+    assert home.labels == []
 
 
 # signed HTTP

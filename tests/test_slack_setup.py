@@ -41,8 +41,22 @@ def test_the_manifest_is_as_slack_describes_it(url, names):
     assert [error.message for error in errors] == []
 
 
-def test_the_manifest_asks_for_the_least_scopes():
-    assert set(yaml.safe_load(manifest(Settings()))["oauth_config"]["scopes"]["bot"]) == SCOPES
+def scopes(more=()):
+    return set(yaml.safe_load(manifest(Settings(), more=more))["oauth_config"]["scopes"]["bot"])
+
+
+def test_the_manifest_asks_for_the_least_scopes_and_for_more_only_when_told():
+    least = {"commands", "chat:write", "files:write", "files:read", "app_mentions:read", "users:read", "im:write"}
+    assert scopes() == SCOPES == least
+    assert scopes(["user groups"]) - least == {"usergroups:read"}
+    assert scopes(["history"]) - least == {"channels:history", "groups:history", "im:history"}
+
+
+def test_a_manifest_for_http_needs_the_address():
+    settings = Settings(slack_signing_secret="x")
+    with pytest.raises(CannotStart, match="--url"):
+        manifest(settings)
+    assert URL in manifest(settings, URL)
 
 
 def test_the_manifest_has_the_names_of_the_commands_here():
@@ -89,6 +103,7 @@ async def test_an_app_that_is_set_up_passes(api, mode):
     found = await told(api, mode)
     assert {check.state for check in found.values()} == {"ok"}
     assert found["slack"].found == "signed in as limner in The Studio"
+    assert "without allowances of user groups and history" in found["slack scopes"].found
     assert set(found) == {"slack", "slack scopes", "slack sockets" if mode == "socket" else "slack http"}
 
 

@@ -71,9 +71,9 @@ def _of_draw(draw, name):
     history = answers.history([job], messages.moment, messages.plain)
     queue = answers.queue(QueueView(((job, LIVE),), 2, 30.0), messages.moment, messages.plain)
     return [
-        messages.message(job, None, name),
-        messages.message(job, LIVE, name, remark=draw.prompt),
-        messages.message(child, None, name, lineage=lineage, files=FILES),
+        messages.message(job, messages.status(job, None), name),
+        messages.message(job, messages.status(job, LIVE), name, remark=draw.prompt),
+        messages.message(child, messages.status(child, None), name, lineage=lineage, files=FILES),
         messages.answer(f"{history}\n{queue}"),
         messages.facts((("Prompt", draw.prompt or "none"), ("Again", f"`{prompt.to_text(draw, HERE['models'])}`"))),
     ]
@@ -105,7 +105,7 @@ def check_is_what_was_typed(text):
         draw = prompt.parse(text, **HERE).draws[0]
     except Refused:
         return
-    title = messages.message(replace(JOB, request=draw), None, "ada")["blocks"][0]["elements"][0]["elements"][0]
+    title = messages.message(replace(JOB, request=draw), "queued", "ada")["blocks"][0]["elements"][0]["elements"][0]
     assert title["text"] == wording.title(replace(JOB, request=draw))
     assert title["style"] == {"bold": True}
 

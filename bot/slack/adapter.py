@@ -137,7 +137,8 @@ class SlackAdapter:
         lineage = wording.lineage_line(job, parent) if parent else ""
         identity = await self._store.identity(job.person_id, self.platform)
         name = (identity.name or identity.user_id) if identity else "someone"
-        return messages.message(job, live, name, lineage=lineage, remark=remark, files=files)
+        status = self._web.named(messages.status(job, live))
+        return messages.message(job, status, name, lineage=lineage, remark=remark, files=files)
 
     async def _put(self, job: Job, message: Mapping[str, Any]) -> None:
         """Make the job's message say this."""

@@ -16,18 +16,14 @@ from bot.slack import forms, messages
 from bot.slack.faults import Fault, fault
 from bot.slack.interactions import Turn
 from bot.slack.messages import clock
+from bot.slack.web import Web
 
 log = logging.getLogger(__name__)
 
 
 class Answering:
-    def __init__(self, offers: Offers, commands: tuple[str, ...]):
-        self._offers, self._commands = offers, commands
-
-    def named(self, text: str) -> str:
-        """The commands by the names that they have here."""
-        draw, ask, _ = self._commands
-        return text.replace("`/imagine", f"`{draw}").replace("`/limner ", f"`{ask} ")
+    def __init__(self, web: Web, offers: Offers):
+        self._web, self._offers = web, offers
 
     @asynccontextmanager
     async def to(self, turn: Turn) -> AsyncIterator[None]:
@@ -47,9 +43,10 @@ class Answering:
             turn.ack()
 
     async def _refuse(self, turn: Turn, error: Refused) -> None:
-        asked, it = turn.asked, wording.refusal(error, clock)
+        asked, it, named = turn.asked, wording.refusal(error, clock), self._web.named
+        it = replace(it, title=named(it.title), body=named(it.body))
         if asked.kind == "form" and not isinstance(error, Unconfirmed):
-            at_fields = forms.errors(error, it, asked.values)
+            at_fields = forms.errors(error, it, asked.values, turn.picture)
             if turn.ack({"response_action": "errors", "errors": at_fields}):
                 return
         if isinstance(error, CannotPost):
@@ -58,8 +55,7 @@ class Answering:
             steps = [Control(name, Press("dm", job_id)) for name, job_id in zip(names, error.job_ids, strict=True)]
         else:
             steps = self._offers.controls(it, asked.user_id, turn.what)
-        if asked.kind != "home":
-            await turn.tell(messages.sentence(replace(it, body=self.named(it.body)), steps))
+        await turn.tell(messages.sentence(it, steps))
 
     async def _broken(self, turn: Turn, error: Exception) -> None:
         reference = f"E-{secrets.token_hex(2)}"

@@ -10,7 +10,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.doctor import Check
 from bot.settings import Settings
 from bot.slack.faults import Fault, fault, name_of
-from bot.slack.web import SCOPES, UNREACHED, Web, missing, refusal
+from bot.slack.web import HISTORY, SCOPES, UNREACHED, USER_GROUPS, Web, granted, missing, refusal
 
 ONE_REQUEST_SECONDS = 10
 
@@ -35,10 +35,12 @@ def _bot(settings: Settings) -> Iterator[Check]:
         yield answer
         return
     yield Check("slack", "ok", f"signed in as {answer.get('user')} in {answer.get('team')}")
-    granted = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")} - {""}
-    lacking = sorted(SCOPES - granted)
+    scopes = granted(answer)
+    lacking = SCOPES - scopes
     found, _, fix = str(missing(lacking)).partition(": ")
-    yield Check("slack scopes", "fail", found, fix) if lacking else Check("slack scopes", "ok", "all that are needed")
+    without = ["allowances of user groups"] * (USER_GROUPS not in scopes) + ["history"] * (not HISTORY & scopes)
+    all_needed = "all that are needed" + (f"; without {' and '.join(without)}, which is fine" if without else "")
+    yield Check("slack scopes", "fail", found, fix) if lacking else Check("slack scopes", "ok", all_needed)
 
 
 def _sockets(settings: Settings) -> Iterator[Check]:

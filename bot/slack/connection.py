@@ -55,7 +55,7 @@ def connect(
     now_ms: Callable[[], int],
 ) -> tuple["Connection", SlackAdapter]:
     assert settings.slack_bot_token
-    web = Web(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    web = Web(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, settings.slack_commands)
     adapter = SlackAdapter(web, store, now_ms=now_ms)
     given = Given(settings, web, spool / "given")
     desk = Desk(settings, studio, store, adapter, web, admin, models=models, given=given, now_ms=now_ms)
@@ -127,8 +127,7 @@ class Connection:
                 log.warning("Slack cannot be reached (%s); trying again in %.0f s", reason(error), pause)
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
-        granted = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")} - {""}
-        if granted and (lacking := sorted(SCOPES - granted)):
+        if self._web.scopes and (lacking := SCOPES - self._web.scopes):
             raise missing(lacking)
         self._web.team_id, self._web.bot_name = str(answer.get("team_id")), str(answer.get("user"))
         self._bot = AuthorizeResult(

@@ -1,26 +1,28 @@
 """From what people do on Slack to the studio, and its answers back to them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import cast
 
 from slack_sdk.errors import SlackApiError
 
 from bot import answers, asks, wording
-from bot.admin import Admin
+from bot.admin import Actor, Admin
 from bot.buttons import as_text
 from bot.commands import Ask, Imagine, read_command
 from bot.controls import Press, meant, more, read_press
-from bot.errors import BadOption, NotServed, Refused, Unknown
-from bot.jobs import Job, Person, Place
+from bot.errors import BadOption, NotServed, Refused, SwitchedOff, Unknown
+from bot.jobs import Identity, Job, Person, Place
 from bot.offers import Offers
+from bot.orders import Authority
 from bot.privacy import Export
 from bot.settings import Settings
-from bot.slack import admin as orders
 from bot.slack import forms, messages, private, uploads
 from bot.slack.adapter import SlackAdapter
+from bot.slack.admin import WorkspacePlatform
 from bot.slack.answering import Answering
 from bot.slack.echo import Echo
 from bot.slack.given import Given
@@ -33,6 +35,8 @@ from bot.store import Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
 
+NO_PICTURES: Mapping[str, str] = MappingProxyType({})
+
 
 class Desk:
     """Everything that a person can do; each turn is answered, whatever happens."""
@@ -44,11 +48,10 @@ class Desk:
         self._studio, self._store, self._adapter, self._web, self._models = studio, store, adapter, web, models
         self._given, self._people, self._offers = given, People(settings, web), Offers()
         self._admin, self._home = admin, Home(web, studio, store, now_ms)
-        admin.platforms["slack"] = orders.WorkspacePlatform(self._people, adapter)
+        admin.platforms["slack"] = WorkspacePlatform(web, self._people, adapter)
         self._echo = Echo(studio, store, adapter, web, self._people, models=models, now_ms=now_ms)
         self._new_image = forms.NewImage(models, settings.model, lambda: studio.styles)
-        self._commands = settings.slack_commands
-        self._answering = Answering(self._offers, settings.slack_commands)
+        self._answering = Answering(web, self._offers)
 
     async def take(self, turn: Turn) -> None:
         asked = turn.asked
@@ -61,7 +64,7 @@ class Desk:
                 case "form":
                     await self._submitted(turn)
                 case "shortcut":
-                    await private.open_view(turn, self._web, self._new_image.view())
+                    await self._open_new_image(turn)
                 case "menu":
                     await self._menu(turn)
                 case "mention":
@@ -76,11 +79,12 @@ class Desk:
         asked = turn.asked
         if asked.team_id != self._web.team_id:
             raise NotServed("team")
-        if asked.command not in self._commands:
-            raise BadOption(asked.command, "unknown", allowed=" ".join(self._commands))
-        match self._commands.index(asked.command):
+        commands = self._web.commands
+        if asked.command not in commands:
+            raise BadOption(asked.command, "unknown", allowed=" ".join(commands))
+        match commands.index(asked.command):
             case 0 if not asked.text:
-                await private.open_view(turn, self._web, self._new_image.view())
+                await self._open_new_image(turn)
             case 0:
                 await self._imagine(turn, Imagine(asked.text))
             case 1:
@@ -97,11 +101,15 @@ class Desk:
             case Ask():
                 await self._ask(turn, what)
 
-    async def _imagine(self, turn: Turn, what: Imagine, file_id: str = "", *, is_confirmed: bool = False) -> None:
+    async def _imagine(
+        self, turn: Turn, what: Imagine, pictures: Mapping[str, str] = NO_PICTURES, *, is_confirmed: bool = False
+    ) -> None:
+        """`pictures`: the files of "image" and "mask", to be fetched."""
         turn.what = what
-        if file_id:
+        if pictures:
             await self._people.require_may_draw(turn.asked.user_id)
-            what = replace(what, options={**what.options, "image": str(await self._given.take(file_id))})
+        for turn.picture, file_id in pictures.items():
+            what = replace(what, options={**what.options, turn.picture: str(await self._given.take(file_id))})
         await self._echo.imagine(turn, what, is_confirmed=is_confirmed)
 
     async def _ask(self, turn: Turn, ask: Ask) -> None:
@@ -128,13 +136,20 @@ class Desk:
             case Export():
                 await private.export(turn, self._adapter, answered)
             case str():
-                await turn.tell(messages.answer(self._answering.named(answered)))
+                await turn.say(answered)
 
     async def _order(self, turn: Turn, text: str) -> None:
-        """`/limner-admin …`"""
+        """`/limner-admin …`: an answer only for its giver. Who may is asked of Slack at each use."""
         turn.ack()
-        person, place = await self._echo.person(turn.asked), self._echo.place(turn.asked)
-        await orders.give(self._admin, self._people, self._adapter, turn, person, place, text)
+        asked, person = turn.asked, await self._echo.person(turn.asked)
+        actor = Actor(person, await self._authority(asked), self._echo.place(asked))
+        answer = await self._admin.administer(actor, text, key=asked.key, when=moment, quote=messages.plain)
+        files = list(answer.files)
+        if len(answer.text) > messages.MAX_TEXT:
+            files.append(("limner.txt", answer.text.encode()))
+        for name, data in files:
+            await self._adapter.send_alone(asked.user_id, name, data, alt_text=name)
+        await turn.say(answer.text)
 
     async def _pressed(self, turn: Turn) -> None:
         """A button of any message, of this release or an older one."""
@@ -144,8 +159,7 @@ class Desk:
             case None:
                 raise Unknown
             case Press("new"):
-                await private.open_view(turn, self._web, self._new_image.view())
-                return None
+                return await self._open_new_image(turn)
             case Press("pause" | "resume"):
                 await self._order(turn, press.verb)
                 return await self._show_home(asked)
@@ -170,21 +184,21 @@ class Desk:
         match press.verb:
             case "info":
                 view = await self._studio.info(person, job.id, press.index, place)
-                facts = [(label, self._answering.named(value)) for label, value in answers.info(view, moment)]
+                facts = [(label, self._web.named(value)) for label, value in answers.info(view, moment)]
                 await turn.tell(messages.facts(facts))
             case "more":
-                await turn.tell(messages.answer(f"`{job.id}` image {press.index + 1}", more(job, press.index)))
+                await turn.say(f"`{job.id}` image {press.index + 1}", more(job, press.index))
             case "cancel":
                 await self._studio.cancel(person, job.id, place, is_moderator=await self._moderates(asked, person, job))
             case "delete":
                 is_moderator = await self._moderates(asked, person, job)
                 await self._delete(person, place, press, press.index, is_moderator=is_moderator)
-                await turn.tell(messages.answer(f"Deleted `{job.id}` image {press.index + 1}."))
+                await turn.say(f"Deleted `{job.id}` image {press.index + 1}.")
             case "how" | "original":
                 await private.file(turn, self._adapter, job, press)
             case "report":
                 is_new = await self._studio.report(person, job.id, press.index, place)
-                await turn.tell(messages.answer(answers.reported(is_new)))
+                await turn.say(answers.reported(is_new))
             case "dm":
                 turn.asked = replace(asked, channel_id=await self._adapter.direct(asked.user_id), thread_id=None)
                 await self._child(turn, Press("again", job.id, press.index))
@@ -195,12 +209,12 @@ class Desk:
     async def _submitted(self, turn: Turn) -> None:
         """A form of ours; it works after a restart too, since it says what it is about."""
         asked, press = turn.asked, read_press(turn.asked.text)
-        what, file_id, where = forms.filled_in(asked.values)
+        what, pictures, where = forms.filled_in(asked.values)
         channel_id, thread_id = json.loads(asked.metadata) if asked.metadata else (where, None)
         turn.asked = replace(asked, channel_id=channel_id, thread_id=thread_id)
         match press:
             case Press("imagine"):
-                await self._imagine(turn, what, file_id)
+                await self._imagine(turn, what, pictures)
             case Press("edit"):
                 await self._imagine(turn, self._offers.edited(press, asked.user_id, what.text))
             case Press("remix"):
@@ -229,7 +243,7 @@ class Desk:
         if job and asked.text:
             await self._child(turn, Press("remix", job.id, 0, asked.text))
         else:
-            await self._imagine(turn, Imagine(asked.text), asked.file_id)
+            await self._imagine(turn, Imagine(asked.text), {"image": asked.file_id} if asked.file_id else NO_PICTURES)
 
     async def _in_thread(self, asked: Asked) -> Job | None:
         thread_id = cast(str, asked.thread_id)
@@ -243,11 +257,24 @@ class Desk:
                 await self._echo.post(turn, [job])
 
     async def _show_home(self, asked: Asked) -> None:
-        person, is_admin = await self._echo.person(asked), await self._people.is_admin(asked.user_id)
-        await self._home.publish(person, asked.user_id, is_admin=is_admin)
+        try:
+            person, is_admin = await self._echo.person(asked), await self._authority(asked) >= Authority.ADMIN
+            await self._home.publish(person, asked.user_id, is_admin=is_admin)
+        except Refused as error:
+            await self._home.tell(asked.user_id, wording.refusal(error, clock))
+
+    async def _open_new_image(self, turn: Turn) -> None:
+        """The form is opened before anything is looked up, since its trigger lasts three seconds."""
+        asked, view_id = turn.asked, await private.open_view(turn, self._web, self._new_image.view())
+        if asked.channel_id and len(self._models) > 1:
+            person = await self._echo.person(asked, is_checked=False)
+            here = await self._studio.gate.at(person, self._echo.place(asked))
+            with suppress(SwitchedOff):  # there are other places
+                if len(here.models) < len(self._models):
+                    await self._web.views_update(view_id=view_id, view=self._new_image.view(here.models))
 
     async def _open_remix(self, turn: Turn, press: Press) -> None:
-        """The form is opened before anything is looked up, since its trigger lasts three seconds."""
+        """As a new image's, the form is there before what it is filled with."""
         asked = turn.asked
         view_id = await private.open_view(turn, self._web, forms.text_form("Remix", press, None))
         try:
@@ -293,4 +320,8 @@ class Desk:
             raise Unknown(job_id)
 
     async def _moderates(self, asked: Asked, person: Person, job: Job) -> bool:
-        return job.person_id != person.id and await self._people.is_admin(asked.user_id)
+        return job.person_id != person.id and await self._authority(asked) >= Authority.MODERATOR
+
+    async def _authority(self, asked: Asked) -> Authority:
+        found = await self._people.authority(asked.user_id)
+        return self._admin.authority(Identity("slack", self._web.team_id, asked.user_id), found)

@@ -9,7 +9,6 @@ from bot.commands import Imagine
 from bot.controls import Press
 from bot.errors import CannotPost, NotServed
 from bot.jobs import Identity, Job, Person, Place, Status
-from bot.slack import messages
 from bot.slack.adapter import SlackAdapter, Unposted
 from bot.slack.faults import Fault
 from bot.slack.interactions import Asked, Turn
@@ -86,7 +85,7 @@ class Echo:
         finally:
             self._posting -= names
         if jobs and jobs[0].is_private and not turn.asked.channel_id.startswith("D"):
-            await turn.tell(messages.answer(wording.IN_MESSAGES))
+            await turn.say(wording.IN_MESSAGES)
 
     async def left(self, older_ms: int = 0) -> AsyncIterator[tuple[Turn, Job]]:
         """What was accepted, so long ago, and could not be queued: the bot stopped, or its disk was full."""

@@ -15,6 +15,7 @@ from engine.catalogue import Catalogue
 from engine.protocol import MAX_SEED, Quality
 
 ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")
+PICTURES = ("image", "mask")
 MAX_TYPED = 3000  # characters, Slack's most
 MAX_CHOICES = 100
 MAX_ERROR = 300
@@ -29,19 +30,18 @@ class NewImage:
     def __init__(self, models: Catalogue, default_model: str, styles: Callable[[], Iterable[str]]):
         self._models, self._default_model, self._styles = models, default_model, styles
 
-    def view(self, text: str = "") -> View:
+    def view(self, here: Catalogue | None = None) -> View:
+        """`here`: the models of this place, if not all."""
         model = self._models[self._default_model]
         prices: dict[str, str] = {
             quality: units(quota.price(plain_draw(model, quality), model)) for quality, _ in _QUALITIES
         }
         qualities: dict[str, str] = {quality: f"{label} · {prices[quality]}" for quality, label in _QUALITIES}
         counts = {str(count): str(count) for count in range(1, MAX_COUNT + 1)}
-        models = {model.name: model.title for model in self._models.values()}
+        models = {model.name: model.title for model in (here or self._models).values()}
         styles = {name: name for name in self._styles()}
         fields = [
-            _input(
-                "prompt", "Prompt", _typed(text), "Flags may follow, {red, blue} makes one job of each.", needed=True
-            ),
+            _input("prompt", "Prompt", _typed(), "Flags may follow, {red, blue} makes one job of each.", needed=True),
             _input("negative", "Without", _typed()),
             _input("aspect", "Aspect", _select({each: each for each in ASPECTS})),
             _input("quality", "Quality", _select(qualities)),
@@ -50,6 +50,7 @@ class NewImage:
             _input("model", "Model", _select(models)),
             *([_input("style", "Style", _select(styles))] if styles else []),
             _input("image", "Image", _file(), "A picture to draw over."),
+            _input("mask", "Mask", _file(), "Where that picture is drawn over: white, the rest stays."),
             _input("strength", "Strength", _number(0, 1, is_decimal=True), "How much of that picture changes, 0 to 1."),
             _input("where", "Where to post", _conversation(), "Nowhere: only for you, in your messages with me."),
         ]
@@ -67,23 +68,23 @@ def told(title: str, it: wording.Sentence) -> View:
     return _modal(title, Press("told"), messages.sentence(it)["blocks"], "")
 
 
-def filled_in(values: Mapping[str, Mapping[str, Any]]) -> tuple[Imagine, str, str]:
-    """What a form of a new image asks for; the file to draw over, or ""; the channel to post in, or ""."""
-    given = {name: _value(next(iter(fields.values()), {})) for name, fields in values.items()}
-    text, image, where = (given.pop(name, None) for name in ("prompt", "image", "where"))
-    options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    if not where:
-        options["private"] = True
-    return Imagine(text or "", options), image or "", where or ""
+def filled_in(values: Mapping[str, Mapping[str, Any]]) -> tuple[Imagine, dict[str, str], str]:
+    """What a form of a new image asks for; the files of its pictures, by field; the channel to post in, or ""."""
+    found = {name: _value(next(iter(fields.values()), {})) for name, fields in values.items()}
+    given = {name: value for name, value in found.items() if value is not None}
+    text, where = given.pop("prompt", ""), given.pop("where", "")
+    pictures = {name: given.pop(name) for name in PICTURES if name in given}
+    return Imagine(text, given if where else {**given, "private": True}), pictures, where
 
 
-def errors(error: Refused, it: wording.Sentence, values: Mapping[str, object]) -> dict[str, str]:
-    """A refusal at the field that it is about."""
+def errors(error: Refused, it: wording.Sentence, values: Mapping[str, object], picture: str) -> dict[str, str]:
+    """A refusal at the field that it is about; `picture` is the one whose file was looked at."""
     field = "prompt"
     if isinstance(error, BadOption):
-        field = flags.FLAGS.get(error.option.split()[0].lstrip("-"), field)
+        field = error.option.split()[0].lstrip("-")
+        field = flags.FLAGS.get(field, field)
     elif isinstance(error, BadImage):
-        field = "image"
+        field = picture
     said = f"{it.title}. {it.body}".strip().replace("..", ".")
     return {field if field in values else "prompt": clip(messages.spoken(said), MAX_ERROR)}
 

@@ -27,6 +27,10 @@ class Home:
     def __init__(self, web: Web, studio: Studio, store: Store, now_ms: Callable[[], int]):
         self._web, self._studio, self._store, self._now_ms = web, studio, store, now_ms
 
+    async def tell(self, user_id: str, it: wording.Sentence) -> None:
+        """In place of everything else."""
+        await self._web.views_publish(user_id=user_id, view={"type": "home", "blocks": messages.sentence(it)["blocks"]})
+
     async def publish(self, person: Person, user_id: str, *, is_admin: bool) -> None:
         studio, store = self._studio, self._store
         last = [job for job in await studio.history(person, 10) if uploads.done(job)][:LAST_PICTURES]
@@ -34,7 +38,7 @@ class Home:
         queue = await studio.queue(person) if is_admin else None
         halts = await store.rules.pauses(self._now_ms()) if is_admin else {}
         pause = halts.get(("slack", self._web.team_id)) or halts.get(EVERYWHERE)
-        quota, defaults = await studio.quota(person), answers.settings(await studio.settings(person))
+        quota, defaults = await studio.quota(person), self._web.named(answers.settings(await studio.settings(person)))
         bare: Pictures = [(job, {}) for job in last]
         for shown in (own, bare):  # without the pictures, where one is gone
             try:

@@ -5,13 +5,15 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Any, Literal
 
 from bot.commands import Imagine
-from bot.controls import Press
+from bot.controls import Control, Press
+from bot.slack import messages
 from bot.slack.messages import UNFURLED
 from bot.slack.web import UNREACHED, Web
 
@@ -53,6 +55,7 @@ class Turn:
         self.acked: asyncio.Future[Mapping[str, object]] = asyncio.get_running_loop().create_future()
         self._answers = 0
         self.what: Imagine | Press | None = None  # that a refusal can offer again
+        self.picture = ""  # the field whose file is looked at
 
     def ack(self, answer: Mapping[str, object] | None = None) -> bool:
         """False if Slack was answered before, since it waits for three seconds."""
@@ -61,40 +64,37 @@ class Turn:
         self.acked.set_result(answer or {})
         return True
 
-    async def tell(self, message: Mapping[str, Any], *, channel_id: str = "", url: str = "") -> None:
+    async def say(self, text: str, controls: Iterable[Control] = ()) -> None:
+        """One of our own texts, to the person alone."""
+        await self.tell(messages.answer(self._web.named(text), controls))
+
+    async def tell(self, message: Mapping[str, Any]) -> None:
         """Say it to the person alone: where they asked, or else in their direct messages."""
         self.ack()
-        asked = self.asked
-        url, channel_id = url or asked.response_url, channel_id or asked.channel_id
-        if url and self._answers < ANSWERS:
+        asked, web = self.asked, self._web
+        if asked.response_url and self._answers < ANSWERS:
             self._answers += 1
             thread = {"thread_ts": asked.thread_id} if asked.thread_id else {}
             shown = {"response_type": "ephemeral", "replace_original": False, **message, **UNFURLED, **thread}
-            if await self._web.respond(url, shown):
+            if await web.respond(asked.response_url, shown):
                 return
-        await tell_alone(self._web, asked.user_id, channel_id, asked.thread_id, message)
+        shown = {key: value for key, value in message.items() if key != "metadata"}
+        if asked.channel_id and not asked.channel_id.startswith("D"):
+            with suppress(*UNREACHED):
+                await web.chat_postEphemeral(
+                    channel=asked.channel_id, user=asked.user_id, thread_ts=asked.thread_id, **shown
+                )
+                return
+        try:
+            await web.chat_postMessage(channel=asked.user_id, **shown, **UNFURLED)
+        except UNREACHED as error:
+            log.info("%s could not be told: %s", asked.user_id, type(error).__name__)
 
     async def take_away(self) -> None:
         """The private message with the button that was pressed: it has done what it was there for."""
         if self.asked.is_ephemeral and self._answers < ANSWERS:
             self._answers += 1
             await self._web.respond(self.asked.response_url, {"delete_original": True})
-
-
-async def tell_alone(
-    web: Web, user_id: str, channel_id: str, thread_id: str | None, message: Mapping[str, Any]
-) -> None:
-    shown = {key: value for key, value in message.items() if key != "metadata"}
-    if channel_id and not channel_id.startswith("D"):
-        try:
-            await web.chat_postEphemeral(channel=channel_id, user=user_id, thread_ts=thread_id, **shown)
-            return
-        except UNREACHED:
-            pass
-    try:
-        await web.chat_postMessage(channel=user_id, **shown, **UNFURLED)
-    except UNREACHED as error:
-        log.info("%s could not be told: %s", user_id, type(error).__name__)
 
 
 def read(body: Mapping[str, Any]) -> Asked | None:
@@ -162,12 +162,11 @@ def _press(body: Mapping[str, Any]) -> Asked:
     message_id = container.get("message_ts", "")
     thread_id = container.get("thread_ts") or message.get("thread_ts")
     parts = (message_id or container.get("view_id"), action.get("action_id"), action.get("action_ts"), _user_id(body))
-    payload = (message.get("metadata") or {}).get("event_payload") or {}
     return Asked(
         "press", f"slack:{container.get('channel_id')}:{':'.join(map(str, parts))}", **_who(body),
         channel_id=container.get("channel_id", ""), thread_id=thread_id if thread_id != message_id else None,
         message_id=message_id, text=action.get("value", ""), response_url=body.get("response_url", ""),
-        job_id=str(payload.get("job", "")), is_ephemeral=bool(container.get("is_ephemeral")),
+        job_id=messages.job_of(message), is_ephemeral=bool(container.get("is_ephemeral")),
     )  # fmt: skip
 
 

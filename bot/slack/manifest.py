@@ -1,21 +1,30 @@
-"""The manifest of the Slack app, with the operator's names and mode."""
+"""The manifest of the Slack app, with the operator's names and mode, and the scopes that are asked for."""
 
+import re
+from collections.abc import Collection
 from importlib import resources
 
+from bot.errors import CannotStart
 from bot.settings import Settings
+from bot.slack.web import COMMANDS
 
-_NAMES = ("/imagine", "/limner", "/limner-admin")
 
+def manifest(settings: Settings, request_url: str = "", *, more: Collection[str] = ()) -> str:
+    """In YAML. With `request_url` for signed HTTP, else for Socket Mode; `more`: "user groups", "history".
 
-def manifest(settings: Settings, request_url: str = "") -> str:
-    """In YAML. With `request_url` for signed HTTP, else for Socket Mode."""
-    text = (resources.files("bot.slack") / "manifest.yaml").read_text("utf-8")
-    for name, wanted in zip(_NAMES, settings.slack_commands, strict=True):
-        text = text.replace(f"command: {name}\n", f"command: \0{wanted}\n")
-    text = text.replace("\0", "")
-    if not request_url:
-        return "".join(line for line in text.splitlines(keepends=True) if "# over HTTP" not in line)
-    text = text.replace("socket_mode_enabled: true", "socket_mode_enabled: false")
-    return text.replace("# over HTTP url:", f"url: {request_url}").replace(
-        "# over HTTP request_url:", f"request_url: {request_url}"
-    )
+    Raises CannotStart where the settings say HTTP and no address is given.
+    """
+    if settings.slack_signing_secret and not (settings.slack_app_token or request_url):
+        raise CannotStart("LIMNER_SLACK_SIGNING_SECRET is set, for HTTP: add `--url https://…`, where Slack sends to.")
+    wanted = {*more, "HTTP" if request_url else "sockets"}
+    lines = []
+    for line in (resources.files("bot.slack") / "manifest.yaml").read_text("utf-8").splitlines():
+        optional = re.fullmatch(r"( *)(\S.*)  # for (.*)", line)
+        if optional and optional[3] in wanted:
+            lines.append(optional[1] + optional[2].replace("URL", request_url))
+        elif optional is None:
+            lines.append(line)
+    text = "\n".join(lines) + "\n"
+    for name, wanted_name in zip(COMMANDS, settings.slack_commands, strict=True):
+        text = text.replace(f"command: {name}\n", f"command: \0{wanted_name}\n")
+    return text.replace("\0", "")

@@ -70,9 +70,15 @@ def fallback(text: str) -> str:
     return escaped.replace("://", ":\u200b//").replace("@", "@\u200b") or " "
 
 
+def status(job: Job, live: Live | None) -> str:
+    """Where the job stands; of one whose pictures are shown just now, what will stand there for good."""
+    is_shown = job.status == Status.RENDERED and live is None
+    return wording.done_line(job) if is_shown else wording.status_line(job, live, clock)
+
+
 def message(
     job: Job,
-    live: Live | None,
+    status: str,
     name: str,
     *,
     lineage: str = "",
@@ -80,9 +86,6 @@ def message(
     files: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
     """The one message of a job. `files`: what Slack keeps of its images, by index."""
-    status = wording.status_line(job, live, clock)
-    if job.status == Status.RENDERED and live is None:
-        status = wording.done_line(job)
     below = "".join(f"\n{clip(line, MAX_LINE)}" for line in (lineage, remark) if line)
     title = " ".join(wording.title(job).split())
     text = rich(*literal(title, bold=True), *literal(f" — @{name} · "), *runs(status), *literal(below, italic=True))
@@ -93,6 +96,12 @@ def message(
         "metadata": {"event_type": EVENT, "event_payload": {"job": job.id}},
         **PLAIN,
     }
+
+
+def job_of(message: Mapping[str, Any]) -> str:
+    """The job that a message says it is the one of."""
+    metadata = message.get("metadata") or {}
+    return str((metadata.get("event_payload") or {}).get("job", "")) if metadata.get("event_type") == EVENT else ""
 
 
 def image(job: Job, file_id: str) -> Block:

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from bot.errors import NotServed
+from bot.orders import Authority
 from bot.settings import Settings
-from bot.slack.web import UNREACHED, Web
+from bot.slack.web import UNREACHED, USER_GROUPS, Web
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +41,8 @@ class Group:
 
 class People:
     def __init__(self, settings: Settings, web: Web):
-        self._groups: tuple[float, asyncio.Task[list[Group]] | None] = (0.0, None)
         self._settings, self._web = settings, web
-        self._known: dict[str, tuple[float, asyncio.Task[Member | None]]] = {}
+        self._known: dict[str, tuple[float, asyncio.Task[Any]]] = {}
 
     async def require_may_draw(self, user_id: str) -> Member:
         """Raises NotServed for whom the operator does not serve, and for whoever Slack does not tell of."""
@@ -60,35 +62,28 @@ class People:
         until, asking = self._known.get(user_id, (0.0, None))
         return asking.result() if asking and asking.done() and until > time.monotonic() else None
 
-    async def is_admin(self, user_id: str) -> bool:
-        member = await self.member(user_id)
+    async def authority(self, user_id: str) -> Authority:
+        """NOBODY's where Slack does not say who it is."""
+        member, settings = await self.member(user_id), self._settings
         if member is None or member.is_deactivated:
-            return False
-        of_workspace = self._settings.slack_workspace_admins and member.is_admin and not member.is_stranger
-        return of_workspace or user_id in self._settings.slack_admins
+            return Authority.NOBODY
+        of_workspace = settings.slack_workspace_admins and member.is_admin and not member.is_stranger
+        if of_workspace or user_id in settings.slack_admins:
+            return Authority.ADMIN
+        return Authority.MODERATOR if user_id in settings.slack_moderators else Authority.NOBODY
 
     async def member(self, user_id: str) -> Member | None:
         """None where Slack does not say."""
-        until, asking = self._known.get(user_id, (0.0, None))
-        if asking is None or until < time.monotonic():
-            asking = asyncio.create_task(self._ask(user_id))
-            self._known[user_id] = (time.monotonic() + KNOWN_SECONDS, asking)
-            while len(self._known) > MOST_KNOWN:
-                del self._known[next(iter(self._known))]
-        found = await asyncio.shield(asking)
-        if found is None and self._known.get(user_id, (0.0, None))[1] is asking:
-            del self._known[user_id]
+        found: Member | None = await self._asked(user_id, lambda: self._ask(user_id))
         return found
 
     async def groups(self) -> list[Group]:
-        """The workspace's user groups; none where Slack does not say in time."""
-        until, asking = self._groups
-        if asking is None or until < time.monotonic():
-            asking = asyncio.create_task(self._ask_groups())
-            self._groups = (time.monotonic() + KNOWN_SECONDS, asking)
+        """The workspace's user groups; none where Slack does not say in time, or may not be asked."""
+        if USER_GROUPS not in self._web.scopes:
+            return []
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await asyncio.shield(asking)
+                return await self._asked("groups", self._ask_groups) or []
         except TimeoutError:
             return []
 
@@ -96,13 +91,25 @@ class People:
         """The ids of the user groups that somebody is in."""
         return [group.id for group in await self.groups() if user_id in group.members]
 
-    async def _ask_groups(self) -> list[Group]:
+    async def _asked(self, name: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """What was asked of Slack less than five minutes ago, or is asked now; None is asked again."""
+        until, asking = self._known.get(name, (0.0, None))
+        if asking is None or until < time.monotonic():
+            asking = asyncio.create_task(ask())
+            self._known[name] = (time.monotonic() + KNOWN_SECONDS, asking)
+            while len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+        found = await asyncio.shield(asking)
+        if found is None and self._known.get(name, (0.0, None))[1] is asking:
+            del self._known[name]
+        return found
+
+    async def _ask_groups(self) -> list[Group] | None:
         try:
             found = (await self._web.usergroups_list(include_users=True)).get("usergroups") or []
         except UNREACHED as error:
             log.warning("Slack does not say what user groups there are: %s", type(error).__name__)
-            self._groups = (0.0, None)
-            return []
+            return None
         return [
             Group(each["id"], each.get("handle") or each["id"], frozenset(each.get("users") or ())) for each in found
         ]

@@ -8,7 +8,7 @@ from bot.buttons import stored_file
 from bot.controls import Press
 from bot.jobs import Job
 from bot.privacy import Export
-from bot.slack import forms, messages, uploads
+from bot.slack import forms, uploads
 from bot.slack.adapter import SlackAdapter
 from bot.slack.interactions import Turn
 from bot.slack.web import Web
@@ -21,7 +21,7 @@ SUFFIXES = {"how": "strip.jpg", "original": "png"}
 async def file(turn: Turn, adapter: SlackAdapter, job: Job, press: Press) -> None:
     """The original, or the film strip of how it was made, by direct message. Raises Gone."""
     await _send(turn, adapter, job, press.index, SUFFIXES[press.verb])
-    await turn.tell(messages.answer(wording.IN_MESSAGES))
+    await turn.say(wording.IN_MESSAGES)
 
 
 async def job_again(turn: Turn, adapter: SlackAdapter, store: Store, job: Job) -> None:
@@ -37,7 +37,7 @@ async def export(turn: Turn, adapter: SlackAdapter, it: Export) -> None:
     with it.file as file:
         content = await asyncio.to_thread(file.read)
     await adapter.send_alone(turn.asked.user_id, wording.EXPORT_NAME, content, alt_text="")
-    await turn.tell(messages.answer(f"{answers.exported(it)} {wording.IN_MESSAGES}"))
+    await turn.say(f"{answers.exported(it)} {wording.IN_MESSAGES}")
 
 
 async def _send(turn: Turn, adapter: SlackAdapter, job: Job, index: int, suffix: str) -> None:

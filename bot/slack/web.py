@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 import aiohttp
@@ -18,18 +19,14 @@ log = logging.getLogger(__name__)
 
 REQUEST_SECONDS, UPLOAD_SECONDS = 30, 240
 UNREACHED = (SlackApiError, aiohttp.ClientError, TimeoutError, OSError)
+COMMANDS = ("/imagine", "/limner", "/limner-admin")  # as our own texts name them
+_COMMAND = re.compile(r"(?:(?<=`)|(?<=for )|^)/(?:imagine|limner-admin|limner)(?=[ `.]|$)", re.MULTILINE)
 SCOPES = frozenset(
-    (
-        "commands",
-        "chat:write",
-        "files:write",
-        "files:read",
-        "app_mentions:read",
-        "users:read",
-        "usergroups:read",
-        "im:write",
-    )
-)  # what the manifest asks for, no more
+    ["commands", "chat:write", "files:write", "files:read", "app_mentions:read", "users:read", "im:write"]
+)
+USER_GROUPS = "usergroups:read"  # this and the next only where the operator wants them
+HISTORY = frozenset(["channels:history", "groups:history", "im:history"])
+_OPTIONAL = HISTORY | {USER_GROUPS}
 _TRIES = 20  # of one that comes too often
 _APPS = "https://api.slack.com/apps"
 # Seconds between two, and how many may come at once; https://docs.slack.dev/apis/web-api/rate-limits
@@ -42,11 +39,13 @@ _AT_ONCE = frozenset({"views.open", "views.update"})  # somebody waits before it
 class Web(AsyncWebClient):
     """`refused` is set once Slack refuses the token or a scope for good."""
 
-    def __init__(self, token: str, url: str):
+    def __init__(self, token: str, url: str, commands: tuple[str, ...] = COMMANDS):
         quiet = logging.getLogger(f"{__name__}.sdk")
         quiet.setLevel(logging.CRITICAL)  # it would log what people say
         super().__init__(token, base_url=url, timeout=REQUEST_SECONDS, retry_handlers=[], logger=quiet)
+        self.commands = commands  # to draw, to ask, to order
         self.team_id = self.bot_name = ""  # known once signed in
+        self.scopes: frozenset[str] = frozenset()  # as Slack last said
         self.refused: asyncio.Future[CannotStart] = asyncio.get_running_loop().create_future()
         self._next: dict[tuple[str, str], float] = {}  # when one that kept the pace exactly would be sent
         self._rests_until: dict[str, float] = {}
@@ -58,10 +57,13 @@ class Web(AsyncWebClient):
             if api_method not in _AT_ONCE:
                 await asyncio.sleep(self._turn(api_method, channel))
             try:
-                return await super().api_call(api_method, **request)
+                answer = await super().api_call(api_method, **request)
+                self.scopes = granted(answer) or self.scopes
+                return answer
             except SlackApiError as error:
                 found = fault(error)
-                if found in (Fault.REVOKED, Fault.NO_SCOPE) and not self.refused.done():
+                is_final = found == Fault.REVOKED or (found == Fault.NO_SCOPE and not needed(error) & _OPTIONAL)
+                if is_final and not self.refused.done():
                     self.refused.set_result(refusal(error, is_app_token=api_method == "apps.connections.open"))
                 if api_method == "apps.connections.open":
                     log.warning("no socket to Slack can be opened now (%s)", name_of(error))
@@ -71,6 +73,11 @@ class Web(AsyncWebClient):
                 log.info("Slack takes no %s for %.0f s", api_method, pause)
                 self._rests_until[api_method] = time.monotonic() + pause
         raise TimeoutError(f"Slack takes no {api_method} now")
+
+    def named(self, text: str) -> str:
+        """One of our own texts, with the commands by the names that they have here."""
+        names = dict(zip(COMMANDS, self.commands, strict=True))
+        return _COMMAND.sub(lambda found: names[found[0]], text)
 
     def has_room(self, *, is_new_state: bool) -> bool:
         """Whether messages may be changed before their end: while it is quiet for progress, else for a new state."""
@@ -110,8 +117,7 @@ class Web(AsyncWebClient):
 
 def refusal(error: SlackApiError, *, is_app_token: bool = False) -> CannotStart:
     if fault(error) == Fault.NO_SCOPE:
-        needed = getattr(error.response, "data", {}).get("needed") or "one that the manifest has"
-        return missing([needed])
+        return missing(needed(error))
     variable, page = "LIMNER_SLACK_BOT_TOKEN", "OAuth & Permissions"
     if is_app_token:
         variable, page = "LIMNER_SLACK_APP_TOKEN", "Basic Information, App-Level Tokens"
@@ -120,10 +126,24 @@ def refusal(error: SlackApiError, *, is_app_token: bool = False) -> CannotStart:
     )
 
 
-def missing(scopes: list[str]) -> CannotStart:
+def needed(error: SlackApiError) -> frozenset[str]:
+    """The scopes of which Slack says that one is missing."""
+    return _listed(getattr(error.response, "data", {}).get("needed") or "one that the manifest has")
+
+
+def granted(answer: AsyncSlackResponse) -> frozenset[str]:
+    """The scopes of the token that asked; none where Slack does not say."""
+    return _listed(answer.headers.get("x-oauth-scopes", ""))
+
+
+def _listed(names: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in names.split(",")) - {""}
+
+
+def missing(scopes: Iterable[str]) -> CannotStart:
     return CannotStart(
-        f"The Slack app lacks the scope {', '.join(scopes)}: put the manifest of `limner slack-manifest` into {_APPS}, "
-        "App Manifest, and install the app again."
+        f"The Slack app lacks the scope {', '.join(sorted(scopes))}: put the manifest of `limner slack-manifest` "
+        f"into {_APPS}, App Manifest, and install the app again."
     )
 
 

@@ -12,8 +12,7 @@ from tests.discord_api.things import Clock
 from tests.slack_api.things import IM, PRIVATE, PUBLIC, Channel, File, Message, Trigger, User, View
 
 LEAST_SCOPES = (
-    "commands", "chat:write", "files:write", "files:read", "app_mentions:read", "users:read", "usergroups:read",
-    "im:write",
+    "commands", "chat:write", "files:write", "files:read", "app_mentions:read", "users:read", "im:write",
 )  # fmt: skip
 EVENTS = ("app_mention", "app_home_opened", "message.im", "app_uninstalled", "tokens_revoked")
 
