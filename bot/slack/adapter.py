@@ -16,13 +16,15 @@ from bot.feed import Live
 from bot.jobs import Job, Place, Status
 from bot.slack import messages, uploads
 from bot.slack.faults import Fault, fault, name_of
-from bot.slack.web import UNREACHED, Web
+from bot.slack.web import HISTORY, UNREACHED, Web
 from bot.store import Store
 
 log = logging.getLogger(__name__)
 
 PING_AFTER_MS = 30_000  # of waiting
 SHARED_WITHIN_MS = 15 * 60_000  # or Slack's scan lets the files through to nobody
+CLOCKS_APART_SECONDS = 60.0
+_LOOK_BACK = 999  # messages, Slack's most
 _TAKES_PICTURE_TRIES = 6
 _NOWHERE = (Fault.NOT_INVITED, Fault.ARCHIVED, Fault.CLOSED)
 
@@ -43,6 +45,8 @@ class SlackAdapter:
         self._web, self._store, self._now_ms = web, store, now_ms
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._stages: dict[str, str] = {}  # of the jobs on their way: what their messages say
+        self._since_ms = now_ms()
+        self._unsure: set[str] = set()  # jobs whose message was posted, or not: nobody knows
 
     async def show(self, job: Job, live: Live | None) -> None:
         """Change the job's message, or make one where it has none; under load for new states only, or its end."""
@@ -65,7 +69,11 @@ class SlackAdapter:
             if job.place.message_id is None:
                 job = replace(job, place=await self._post(job, await self._message(job, None)))
             files = await self._shared(job)
-            await self._with_pictures(job, files)
+            place = await self._with_pictures(job, files)
+            if _below(place) != _below(job.place):  # its message was deleted, so the files stand alone somewhere
+                await uploads.discard(self._web, self._store, job.id, files)
+                job = replace(job, place=place)
+                await self._with_pictures(job, await self._shared(job))
             await settle()
             self._stages.pop(job.id, None)
 
@@ -82,13 +90,8 @@ class SlackAdapter:
             files = await self._store.uploads(job.id)
             kept = {image.index: files[image.index] for image in uploads.done(job) if image.index in files}
             await self._put(job, await self._message(job, None, files=kept))
-            for index in files.keys() - kept.keys():
-                try:
-                    await self._web.files_delete(file=files[index])
-                except SlackApiError as error:
-                    if fault(error) != Fault.NO_FILE:
-                        raise
-                await self._store.uploaded(job.id, index, None)
+            gone = {index: files[index] for index in files.keys() - kept.keys()}
+            await uploads.discard(self._web, self._store, job.id, gone)
 
     def plain(self, text: str) -> str:
         return messages.plain(text)
@@ -140,13 +143,12 @@ class SlackAdapter:
         status = self._web.named(messages.status(job, live))
         return messages.message(job, status, name, lineage=lineage, remark=remark, files=files)
 
-    async def _put(self, job: Job, message: Mapping[str, Any]) -> None:
-        """Make the job's message say this."""
+    async def _put(self, job: Job, message: Mapping[str, Any]) -> Place:
+        """Make the job's message say this; where it is then."""
         place = job.place
         if place.message_id is None:
-            if job.status != Status.CANCELLED:  # nobody was told of it, so nobody misses it
-                await self._post(job, message)
-            return
+            is_missed = job.status != Status.CANCELLED  # else nobody was told of it
+            return await self._post(job, message) if is_missed else place
         try:
             await self._web.chat_update(channel=place.channel_id, ts=place.message_id, **message)
         except SlackApiError as error:
@@ -155,7 +157,8 @@ class SlackAdapter:
             if fault(error) != Fault.NO_MESSAGE:
                 raise
             if job.status in (Status.RENDERED, Status.FAILED, Status.CANCELLED):
-                await self._post(job, message)
+                return await self._post(job, message)
+        return place
 
     async def _post(self, job: Job, message: Mapping[str, Any]) -> Place:
         identity = await self._store.identity(job.person_id, self.platform)
@@ -164,7 +167,9 @@ class SlackAdapter:
             channel_id = await self.direct(identity.user_id)
             thread_id = thread_id if channel_id == job.place.channel_id else None
         try:
-            posted = await self._web.chat_postMessage(
+            before = await self._posted_before(job, channel_id, thread_id)
+            self._unsure.add(job.id)
+            posted = before or await self._web.chat_postMessage(
                 channel=channel_id, thread_ts=thread_id, **message, **messages.UNFURLED
             )
         except SlackApiError as error:
@@ -174,9 +179,31 @@ class SlackAdapter:
             if fault(error) in _NOWHERE:
                 raise Unposted(fault(error), name_of(error)) from error
             raise
+        self._unsure.discard(job.id)
         message_id = str(posted["ts"])
+        shown = before or posted.get("message") or {"thread_ts": thread_id}
+        thread_id = shown.get("thread_ts")  # none, where Slack found the first message of the thread deleted
+        thread_id = None if thread_id == message_id else thread_id
         await self._store.posted(job.id, message_id=message_id, thread_id=thread_id, channel_id=channel_id)
-        return replace(job.place, channel_id=channel_id, message_id=message_id, thread_id=thread_id)
+        place = replace(job.place, channel_id=channel_id, message_id=message_id, thread_id=thread_id)
+        return await self._put(replace(job, place=place), message) if before else place
+
+    async def _posted_before(self, job: Job, channel_id: str, thread_id: str | None) -> Mapping[str, Any] | None:
+        """Of a post that nobody knows the end of, the message, where the app may read what was said."""
+        is_first = job.id not in self._unsure and job.created_ms >= self._since_ms
+        if is_first or not self._web.scopes & HISTORY:
+            return None
+        method, asked = "conversations.history", {"channel": channel_id, "limit": _LOOK_BACK}
+        if thread_id:
+            method, asked = "conversations.replies", asked | {"ts": thread_id}
+        oldest = f"{job.created_ms / 1000 - CLOCKS_APART_SECONDS:.6f}"
+        try:
+            found = await self._web.api_call(method, params=asked | {"oldest": oldest, "include_all_metadata": True})
+        except SlackApiError as error:
+            if fault(error) == Fault.NO_SCOPE:  # it is another for each kind of channel
+                return None
+            raise
+        return next((each for each in found["messages"] if messages.job_of(each) == job.id), None)
 
     async def _thread(self, job: Job) -> str | None:
         """What comes of a job goes to the thread of the first of its line, which every message has."""
@@ -192,8 +219,8 @@ class SlackAdapter:
         place = job.place
         try:
             return await uploads.share(
-                self._web, self._store, job, channel_id=place.channel_id,
-                thread_id=place.thread_id or place.message_id, comment=await self._ping(job),
+                self._web, self._store, job, channel_id=place.channel_id, thread_id=_below(place),
+                comment=await self._ping(job),
             )  # fmt: skip
         except FileNotFoundError as error:
             raise Undeliverable(f"{error.filename} is no longer on disk") from error
@@ -214,7 +241,7 @@ class SlackAdapter:
             log.info("job %s: its message does not say that it cannot be shown: %s", job.id, error)
         return Undeliverable(reason)
 
-    async def _with_pictures(self, job: Job, files: Mapping[int, str]) -> None:
+    async def _with_pictures(self, job: Job, files: Mapping[int, str]) -> Place:
         """They are in the message as soon as Slack takes them there; in its thread they are already."""
         for attempt in range(_TAKES_PICTURE_TRIES):
             try:
@@ -224,7 +251,7 @@ class SlackAdapter:
                     raise
                 log.info("job %s: Slack does not take its pictures yet", job.id)
             await asyncio.sleep(0.5 * 2**attempt)
-        await self._put(job, await self._message(job, None, remark=wording.IN_THREAD))
+        return await self._put(job, await self._message(job, None, remark=wording.IN_THREAD))
 
     async def _ping(self, job: Job) -> str:
         """Said with the files, since a change pings nobody; only when the wait was long."""
@@ -236,3 +263,8 @@ class SlackAdapter:
 
     def _lock(self, job_id: str) -> asyncio.Lock:
         return self._locks.setdefault(job_id, asyncio.Lock())
+
+
+def _below(place: Place) -> str | None:
+    """The thread of the files of a job."""
+    return place.thread_id or place.message_id

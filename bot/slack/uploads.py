@@ -7,6 +7,7 @@ before, and on doubt Slack is asked where it is.
 import asyncio
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from slack_sdk.errors import SlackApiError
@@ -52,11 +53,26 @@ async def share(
         except SlackApiError as error:
             if fault(error) != Fault.NO_FILE or await _is_known(web, files):
                 raise
-            for index in files:  # Slack has lost them, or never had them
-                await store.uploaded(job.id, index, None)
+            await discard(web, store, job.id, files)  # Slack has lost them, or never had them
             raise
-    await _until_shared(web, files, channel_id)
+    try:
+        await _until_shared(web, files, channel_id)
+    except NotShared:
+        if not is_new:  # now and then Slack forgets to: these can never be shared again
+            await discard(web, store, job.id, files)
+        raise
     return files
+
+
+async def discard(web: Web, store: Store, job_id: str, files: Mapping[int, str]) -> None:
+    """Take these files of the job off Slack."""
+    for index, file_id in files.items():
+        try:
+            await web.files_delete(file=file_id)
+        except SlackApiError as error:
+            if fault(error) != Fault.NO_FILE:
+                raise
+        await store.uploaded(job_id, index, None)
 
 
 async def send(web: Web, what: Path | bytes, name: str, alt_text: str) -> str:
