@@ -41,11 +41,10 @@ class Classifier(nn.Module):
         return scores
 
     @torch.no_grad()
-    def named(self, pictures: Tensor) -> list[dict[str, str]]:
-        """What it sees in [B,3,H,W] in −1…1, of any size."""
-        scores = self.eval()(shrink(pictures))
-        choice = {name: score[:, : len(VALUES[name])].argmax(1).tolist() for name, score in scores.items()}
-        return [{name: VALUES[name][choice[name][i]] for name in VALUES} for i in range(len(pictures))]
+    def named(self, picture: Tensor) -> dict[str, str]:
+        """What it sees in [1,3,H,W] in −1…1, of any size."""
+        scores = self.eval()(shrink(picture))
+        return {name: values[int(scores[name][0, : len(values)].argmax())] for name, values in VALUES.items()}
 
     def save(self, folder: Path) -> None:
         half = {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}

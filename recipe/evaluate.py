@@ -46,18 +46,17 @@ def draw_prompts(
         yield from (2 * pictures.float().cpu() - 1).split(1)
 
 
-def shares(classifier: Classifier, prompts: list[Caption], pictures: Iterable[Tensor]) -> Shares:
-    """The share of named attributes that the classifier finds: overall, and per attribute ("shape 0" → "shape")."""
+def shares(prompts: Iterable[Caption], seen: Iterable[dict[str, str]]) -> Shares:
+    """The share of named attributes that are seen: overall, and per attribute ("shape 0" → "shape")."""
     found: dict[str, list[bool]] = defaultdict(list)
-    for told, picture in zip(prompts, pictures, strict=True):
-        seen = classifier.named(picture)[0]
+    for told, attributes in zip(prompts, seen, strict=True):
         for name, value in told.named.items():
-            found[name.rstrip(" 012")].append(seen[name] == value)
+            found[name.rstrip(" 012")].append(attributes.get(name) == value)
     every = [hit for hits in found.values() for hit in hits]
-    return {"overall": _mean(every)} | {name: _mean(hits) for name, hits in sorted(found.items())}
+    return {"overall": mean(every)} | {name: mean(hits) for name, hits in sorted(found.items())}
 
 
-def _mean(hits: list[bool]) -> float:
+def mean(hits: list[bool]) -> float:
     return round(sum(hits) / len(hits), 3)
 
 
@@ -70,8 +69,8 @@ def evaluate(folder: Path, count: int, steps: int, guidance: float, device: str)
     pipeline = load_pipeline(folder).to(device)
     pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     classifier, prompts = Classifier.load(folder), held_out(count)
-    drawn = shares(classifier, prompts, draw_prompts(pipeline, [p.text for p in prompts], steps, guidance))
-    rendered = shares(classifier, prompts, fresh_renders(count))
+    pictures = draw_prompts(pipeline, [p.text for p in prompts], steps, guidance)
+    drawn, rendered = (shares(prompts, map(classifier.named, each)) for each in (pictures, fresh_renders(count)))
     settings = {"prompts": count, "steps": steps, "guidance_scale": guidance, "scheduler": "euler"}
     return {"overall": drawn["overall"], "drawn": drawn, "rendered": rendered, "settings": settings}
 
