@@ -6,15 +6,15 @@ LimnerError
 │   NoAuthority · AboveCap · Blocked · NothingToRetry
 │   NotServed · CannotPost · BadWords · AgeRestricted · SwitchedOff · TooLarge
 │   Unknown · Gone · Forgotten · Expired · Unavailable
-├─ JobFailed(kind)   one job is lost and released; the engine lives
-├─ EngineDied        restart with back-off; its jobs are queued again once, then failed
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
+
+What fails after it was accepted is no exception here: `engine.protocol.Failed` and `engine.client.Died` say it.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 from engine import given
-from engine.protocol import FailureKind
 
 PromptProblem = Literal["empty", "too_long", "unclosed", "too_many_jobs"]
 ImageProblem = Literal[given.Problem, "too_slow", "other_host", "unreachable"]
@@ -29,181 +29,154 @@ class Refused(LimnerError):
     code = "refused"
 
 
+@dataclass(eq=False)
 class BadPrompt(Refused):
     """`amount` is what the text has of what `limit` limits: characters, or jobs."""
 
     code = "bad_prompt"
+    problem: PromptProblem
+    limit: int | None = None
+    amount: int | None = None
 
-    def __init__(self, problem: PromptProblem, *, limit: int | None = None, amount: int | None = None):
-        super().__init__(problem)
-        self.problem, self.limit, self.amount = problem, limit, amount
 
-
+@dataclass(eq=False)
 class BadOption(Refused):
     """`option` is as the person wrote it, with its value; `problem` is "unknown" or what is said of it."""
 
     code = "bad_option"
+    option: str
+    problem: str
+    nearest: str | None = None
+    allowed: str | None = None
 
-    def __init__(self, option: str, problem: str, *, nearest: str | None = None, allowed: str | None = None):
-        super().__init__(f"{option}: {problem}")
-        self.option, self.problem, self.nearest, self.allowed = option, problem, nearest, allowed
 
-
+@dataclass(eq=False)
 class BadDefault(Refused):
     """One of the person's own defaults is no longer possible; `option` is it as a flag, with its value."""
 
     code = "bad_default"
-
-    def __init__(self, option: str, allowed: str | None):
-        super().__init__(option)
-        self.option, self.allowed = option, allowed
+    option: str
+    allowed: str | None
 
 
+@dataclass(eq=False)
 class BadImage(Refused):
     """A picture that was given; `amount` is what it has of what `limit` limits: bytes, or pixels."""
 
     code = "bad_image"
+    problem: ImageProblem
+    limit: int | None = None
+    amount: int | None = None
 
-    def __init__(self, problem: ImageProblem, *, limit: int | None = None, amount: int | None = None):
-        super().__init__(problem)
-        self.problem, self.limit, self.amount = problem, limit, amount
 
-
+@dataclass(eq=False)
 class QuotaExceeded(Refused):
     """`smaller` is a command that fits into what is left, and its units (`quota.smaller`, `prompt.to_text`)."""
 
     code = "quota"
-
-    def __init__(
-        self,
-        *,
-        needed: int,
-        left: int,
-        free_at_ms: int | None = None,
-        smaller: tuple[str, int] | None = None,
-        whose: Literal["person", "model", "place"] = "person",
-    ):
-        super().__init__(f"needs {needed} units, {left} left")
-        self.needed, self.left, self.free_at_ms, self.smaller, self.whose = needed, left, free_at_ms, smaller, whose
+    needed: int
+    left: int
+    free_at_ms: int | None = None
+    smaller: tuple[str, int] | None = None
+    whose: Literal["person", "model", "place"] = "person"
 
 
+@dataclass(eq=False)
 class QueueFull(Refused):
     """`own`: the limit of one person, not of the whole queue."""
 
     code = "queue_full"
-
-    def __init__(
-        self,
-        *,
-        waiting: int,
-        limit: int,
-        own: bool,
-        wait_seconds: float | None = None,  # of everybody's work
-        starts_at_ms: int | None = None,  # the first of one's own
-    ):
-        super().__init__(f"{waiting} of {limit} jobs wait")
-        self.waiting, self.limit, self.own = waiting, limit, own
-        self.wait_seconds, self.starts_at_ms = wait_seconds, starts_at_ms
+    waiting: int
+    limit: int
+    own: bool
+    wait_seconds: float | None = None  # of everybody's work
+    starts_at_ms: int | None = None  # the first of one's own
 
 
+@dataclass(eq=False)
 class Unconfirmed(Refused):
     """Several jobs at once, or much of an allowance: asked again with the price agreed to, it is accepted."""
 
     code = "unconfirmed"
+    jobs: int
+    units: int
+    allowance: int | None = None
 
-    def __init__(self, *, jobs: int, units: int, allowance: int | None = None):
-        super().__init__(f"{jobs} jobs, {units} units")
-        self.jobs, self.units, self.allowance = jobs, units, allowance
 
-
+@dataclass(eq=False)
 class EraseUnconfirmed(Refused):
     """Erasing cannot be undone: asked again, it is done. What would go with the person."""
 
     code = "unconfirmed"
-
-    def __init__(self, *, jobs: int, images: int):
-        super().__init__(f"{jobs} jobs, {images} images")
-        self.jobs, self.images = jobs, images
+    jobs: int
+    images: int
 
 
+@dataclass(eq=False)
 class NotAllowed(Refused):
     """Somebody else's job; `action` is the verb: "cancel", "delete"."""
 
     code = "not_allowed"
-
-    def __init__(self, action: str = "do"):
-        super().__init__(action)
-        self.action = action
+    action: str
 
 
+@dataclass(eq=False)
 class NoAuthority(Refused):
     """An order of an admin's; `least` is who may give it: "moderator", "admin", "operator"."""
 
     code = "no_authority"
-
-    def __init__(self, least: str):
-        super().__init__(least)
-        self.least = least
+    least: str
 
 
+@dataclass(eq=False)
 class AboveCap(Refused):
     """An admin would let somebody have more than the place may give to one person: `cap` units."""
 
     code = "above_cap"
-
-    def __init__(self, cap: int):
-        super().__init__(f"at most {cap} units")
-        self.cap = cap
+    cap: int
 
 
+@dataclass(eq=False)
 class NothingToRetry(Refused):
     """The job still goes on, or was delivered."""
 
     code = "nothing_to_retry"
-
-    def __init__(self, job_id: str):
-        super().__init__(job_id)
-        self.job_id = job_id
+    job_id: str
 
 
+@dataclass(eq=False)
 class Blocked(Refused):
     """The person may not draw here."""
 
     code = "blocked"
-
-    def __init__(self, *, ends_ms: int | None, reason: str):
-        super().__init__(reason)
-        self.ends_ms, self.reason = ends_ms, reason
+    ends_ms: int | None
+    reason: str
 
 
+@dataclass(eq=False)
 class NoPermission(Refused):
-    """`who`, the bot or the person, lacks what the platform calls `permission`."""
+    """The bot lacks what the platform calls `permission`."""
 
     code = "no_permission"
-
-    def __init__(self, who: Literal["the bot", "you"], permission: str):
-        super().__init__(f"{who}: {permission}")
-        self.who, self.permission = who, permission
+    permission: str
 
 
+@dataclass(eq=False)
 class NotServed(Refused):
     """Somebody whom the operator does not serve; "unseen": the platform does not say who they are."""
 
     code = "not_served"
-
-    def __init__(self, reason: Literal["guest", "stranger", "deactivated", "team", "unseen"]):
-        super().__init__(reason)
-        self.reason = reason
+    reason: Literal["guest", "stranger", "deactivated", "team", "unseen"]
 
 
+@dataclass(eq=False)
 class CannotPost(Refused):
     """A channel where the bot may say nothing; `invitation` is what brings it in, `job_ids` what was to stand there."""
 
     code = "cannot_post"
-
-    def __init__(self, reason: Literal["not_invited", "archived", "closed"], invitation: str, job_ids: tuple[str, ...]):
-        super().__init__(reason)
-        self.reason, self.invitation, self.job_ids = reason, invitation, job_ids
+    reason: Literal["not_invited", "archived", "closed"]
+    invitation: str
+    job_ids: tuple[str, ...]
 
 
 class AgeRestricted(Refused):
@@ -212,14 +185,14 @@ class AgeRestricted(Refused):
     code = "nsfw"
 
 
+@dataclass(eq=False)
 class BadWords(Refused):
     """`rule` is the name of what forbids it; `is_final`: no moderator can allow it. `reference` is its incident's."""
 
     code = "bad_words"
-
-    def __init__(self, rule: str, reference: str = "", *, is_final: bool = False):
-        super().__init__(rule)
-        self.rule, self.reference, self.is_final = rule, reference, is_final
+    rule: str
+    reference: str = ""
+    is_final: bool = False
 
 
 class SwitchedOff(Refused):
@@ -228,24 +201,22 @@ class SwitchedOff(Refused):
     code = "switched_off"
 
 
+@dataclass(eq=False)
 class TooLarge(Refused):
     """Only drafts are drawn in this channel; `as_draft` is the command of one, or empty."""
 
     code = "only_drafts"
-
-    def __init__(self, width: int, height: int, *, as_draft: str = ""):
-        super().__init__(f"{width}×{height}")
-        self.longest_px, self.as_draft = max(width, height), as_draft
+    longest_px: int
+    as_draft: str = ""
 
 
+@dataclass(eq=False)
 class Unknown(Refused):
     """No such job, image or command, or one of another place: the two are answered alike."""
 
     code = "unknown"
-
-    def __init__(self, name: str = "", kind: Literal["job", "person", "role", "model"] = "job"):
-        super().__init__(name)
-        self.name, self.kind = name, kind
+    name: str = ""
+    kind: Literal["job", "person", "role", "model"] = "job"
 
 
 class Gone(Refused):
@@ -266,23 +237,12 @@ class Expired(Refused):
     code = "expired"
 
 
+@dataclass(eq=False)
 class Unavailable(Refused):
     """Nothing can be accepted now: the disk is full, the database is locked."""
 
     code = "unavailable"
-
-    def __init__(self, reason: str):
-        super().__init__(reason)
-        self.reason = reason
-
-
-class JobFailed(LimnerError):
-    def __init__(self, kind: FailureKind, detail: str = ""):
-        super().__init__(f"{kind}: {detail}")
-        self.kind, self.detail = kind, detail
-
-
-class EngineDied(LimnerError): ...
+    reason: str
 
 
 class CannotStart(LimnerError):

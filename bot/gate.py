@@ -119,7 +119,8 @@ class Here:
         if draw.model not in models:
             raise BadOption(f"--model {draw.model}", "is not allowed here", allowed=", ".join(models))
         if self.policy.largest == "draft" and wanted.request.quality == "full":
-            raise TooLarge(wanted.request.width, wanted.request.height, as_draft=self._as_draft(wanted))
+            longest_px = max(wanted.request.width, wanted.request.height)
+            raise TooLarge(longest_px, as_draft=self._as_draft(wanted))
         given = draw.init_image is not None and await self._is_given(draw.init_image)
         if found := words.forbidden(draw.prompt, draw.negative_prompt or "", is_over_a_given_picture=given):
             raise await self._blocked(words.FORBIDDEN[found], draw, is_kept=False, is_strike=found != "perhaps_minors")

@@ -3,35 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.errors import (
-    AboveCap,
-    AgeRestricted,
-    BadDefault,
-    BadImage,
-    BadOption,
-    BadPrompt,
-    BadWords,
-    Blocked,
-    CannotPost,
-    EraseUnconfirmed,
-    Expired,
-    Forgotten,
-    Gone,
-    ImageProblem,
-    NoAuthority,
-    NoPermission,
-    NotAllowed,
-    NothingToRetry,
-    NotServed,
-    QueueFull,
-    QuotaExceeded,
-    Refused,
-    SwitchedOff,
-    TooLarge,
-    Unavailable,
-    Unconfirmed,
-    Unknown,
-)
+from bot import errors
 from bot.feed import Live
 from bot.jobs import Image, Job, Status
 from bot.phrases import When, begun, clip, code, counted, duration, quoted, said, units, utc
@@ -106,24 +78,24 @@ def file_name(job_id: str, index: int, suffix: str) -> str:
     return f"limner-{job_id}-{index}.{suffix}"
 
 
-def refusal(error: Refused, when: When = utc) -> Sentence:
+def refusal(error: errors.Refused, when: When = utc) -> Sentence:
     """What was refused, why, and what to do; nothing was written or charged."""
     match error:
-        case BadPrompt():
+        case errors.BadPrompt():
             return _bad_prompt(error)
-        case BadOption():
+        case errors.BadOption():
             return _bad_option(error)
-        case BadDefault():
+        case errors.BadDefault():
             heading = f"Your default {code(error.option)} can't be used any more"
             body = f"{begun(error.allowed or 'change it')}. Or forget your defaults: `/limner settings reset`."
             return Sentence(heading, body, (Action("Show my defaults", command="/limner settings"),))
-        case BadImage():
+        case errors.BadImage():
             return _bad_image(error)
-        case QuotaExceeded():
+        case errors.QuotaExceeded():
             return _over_quota(error, when)
-        case QueueFull():
+        case errors.QueueFull():
             return _queue_full(error, when)
-        case Unconfirmed():
+        case errors.Unconfirmed():
             heading = f"That is {counted(error.jobs, 'job')} for {units(error.units)}"
             if error.allowance is not None:
                 heading = f"That costs {error.units} of your {units(error.allowance)}"
@@ -132,64 +104,62 @@ def refusal(error: Refused, when: When = utc) -> Sentence:
                 "Nothing is drawn or charged yet.",
                 (Action("Draw them" if error.jobs > 1 else "Draw it", verb="confirm"),),
             )
-        case EraseUnconfirmed():
+        case errors.EraseUnconfirmed():
             what = f"{counted(error.jobs, 'job')}, {counted(error.images, 'picture')}, settings, messages"
             body = f"{what}, and what others made of your words go for good. Used units stay, under a random number."
             button = Action("Erase everything", command="/limner privacy erase yes")
             return Sentence("That erases all that is kept of you", body, (button,))
-        case NotAllowed():
+        case errors.NotAllowed():
             return Sentence(f"Only its owner or a moderator can {error.action} this")
-        case AgeRestricted():
+        case errors.AgeRestricted():
             return Sentence("That is drawn in age-restricted channels only", "Nothing was charged.")
-        case BadWords(is_final=True):
+        case errors.BadWords(is_final=True):
             reference = f" ({error.reference})" if error.reference else ""
             body = f"That is drawn nowhere: {error.rule}{reference}. Say woman or man where you mean adults."
             return Sentence("That prompt is not allowed", body)
-        case BadWords():
+        case errors.BadWords():
             asking = f"Ask a moderator if that is wrong ({error.reference}). Nothing was charged."
             return Sentence("That prompt is not allowed here", f"Rule {quoted(error.rule)}. {asking}")
-        case SwitchedOff():
+        case errors.SwitchedOff():
             return Sentence("Nothing is drawn in this channel", "A moderator has switched it off. Nothing was charged.")
-        case TooLarge():
+        case errors.TooLarge():
             smaller = (Action("Run as draft", command=error.as_draft),) if error.as_draft else ()
             heading = f"{error.longest_px} px is not allowed in this channel"
             return Sentence(heading, "Drafts are. Nothing was charged.", smaller)
-        case NoAuthority(least="operator"):
+        case errors.NoAuthority(least="operator"):
             return Sentence("That is for the operator", "They run this bot. Nothing was changed.")
-        case NoAuthority():
+        case errors.NoAuthority():
             return Sentence(f"That is for {_WHO[error.least]} of this place", "Nothing was changed.")
-        case AboveCap():
+        case errors.AboveCap():
             body = f"At most {units(error.cap)} for one person. The operator can raise it. Nothing was changed."
             return Sentence("That is more than this place may give", body)
-        case NothingToRetry():
+        case errors.NothingToRetry():
             return Sentence(f"{code(error.job_id)} did not fail", "Only what brought nothing can be tried again.")
-        case Blocked():
+        case errors.Blocked():
             until = f"That ends {when(error.ends_ms)}. " if error.ends_ms else ""
             reason = f"Reason: {said(error.reason)}" if error.reason else "Ask a moderator if that is wrong."
             return Sentence("You can't use this bot here", f"{until}{reason}")
-        case NoPermission(who="you"):
-            return Sentence("You can't do that here", f"It needs *{error.permission}*.")
-        case NoPermission():
+        case errors.NoPermission():
             return Sentence("I can't post here", f"An admin must give me *{error.permission}* in this channel.")
-        case NotServed():
+        case errors.NotServed():
             return Sentence("You can't draw here", f"{_NOT_SERVED[error.reason]} Nothing was charged.")
-        case CannotPost():
+        case errors.CannotPost():
             body = _CANNOT_POST[error.reason].format(invitation=error.invitation)
             return Sentence("I can't post here", f"{body} Nothing was charged.")
-        case Unknown(kind="job"):
+        case errors.Unknown(kind="job"):
             what = f"There is no {code(error.name)} here" if error.name else "That is not here"
             return Sentence(what, "It may have been deleted.", (Action("Show my pictures", command="/limner history"),))
-        case Unknown():
+        case errors.Unknown():
             return Sentence(f"There is no {error.kind} {code(error.name)} here", _UNKNOWN[error.kind])
-        case Forgotten():
+        case errors.Forgotten():
             return Sentence("Its words are no longer kept", "What was typed is forgotten after a while.")
-        case Gone():
+        case errors.Gone():
             again = Action("Run again from its recipe", verb="again")
             return Sentence("That image is no longer stored", "Its recipe is kept.", (again,))
-        case Expired():
+        case errors.Expired():
             body = "It was made before the bot restarted, or used already. Nothing was charged: send the command again."
             return Sentence("That offer has expired", body)
-        case Unavailable():
+        case errors.Unavailable():
             return Sentence("Nothing can be accepted right now", f"{begun(error.reason)}. Nothing was charged.")
     return Sentence("That can't be done", f"{begun(str(error))}. Nothing was charged.")
 
@@ -359,7 +329,7 @@ def _differences(before: Draw, now: Draw) -> list[str]:
     return found
 
 
-def _bad_prompt(error: BadPrompt) -> Sentence:
+def _bad_prompt(error: errors.BadPrompt) -> Sentence:
     edit = (Action("Edit", verb="edit"),)
     limit, amount = error.limit or MAX_PROMPT, error.amount or 0
     match error.problem:
@@ -375,7 +345,7 @@ def _bad_prompt(error: BadPrompt) -> Sentence:
             return Sentence(f"That would be {many} jobs", f"At most {limit} fit in one command: drop a choice.", edit)
 
 
-def _bad_option(error: BadOption) -> Sentence:
+def _bad_option(error: errors.BadOption) -> Sentence:
     edit, is_command = (Action("Edit", verb="edit"),), error.option.startswith("/")
     name = code(error.option)
     heading = f"Unknown {'command' if is_command else 'option'} {name}" if error.problem == "unknown" else ""
@@ -388,7 +358,7 @@ def _bad_option(error: BadOption) -> Sentence:
     return Sentence(heading or f"{name} {error.problem}", body, edit)
 
 
-_BAD_IMAGES: Mapping[ImageProblem, tuple[str, str]] = {
+_BAD_IMAGES: Mapping[errors.ImageProblem, tuple[str, str]] = {
     "not_an_image": ("That file is no picture", "Attach one"),
     "unsupported_kind": ("That kind of picture can't be used", "Attach another"),
     "too_big": ("That picture is too big", "Attach a smaller one"),
@@ -402,7 +372,7 @@ _BAD_IMAGES: Mapping[ImageProblem, tuple[str, str]] = {
 }
 
 
-def _bad_image(error: BadImage) -> Sentence:
+def _bad_image(error: errors.BadImage) -> Sentence:
     heading, doing = _BAD_IMAGES[error.problem]
     amount = f" ({error.amount / 1e6:,.4g} million)" if error.problem == "too_many_pixels" and error.amount else ""
     if error.problem == "too_big" and error.amount:
@@ -411,7 +381,7 @@ def _bad_image(error: BadImage) -> Sentence:
     return Sentence(heading + amount, f"{doing}: {usable}. Nothing was charged.")
 
 
-def _over_quota(error: QuotaExceeded, when: When) -> Sentence:
+def _over_quota(error: errors.QuotaExceeded, when: When) -> Sentence:
     free = f" The next {error.needed} are free {when(error.free_at_ms)}." if error.free_at_ms else ""
     body = f"Needs {error.needed}, {_POOLS[error.whose]} {error.left}.{free} Nothing was charged."
     if error.smaller is None:
@@ -420,7 +390,7 @@ def _over_quota(error: QuotaExceeded, when: When) -> Sentence:
     return Sentence("Not enough units", body, (Action(f"Run as draft ({cost})", command=command),))
 
 
-def _queue_full(error: QueueFull, when: When) -> Sentence:
+def _queue_full(error: errors.QueueFull, when: When) -> Sentence:
     if error.own:
         starts = f"The oldest starts {when(error.starts_at_ms)}. " if error.starts_at_ms else ""
         jobs = Action("Show my jobs", command="/limner queue")

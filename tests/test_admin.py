@@ -13,7 +13,7 @@ from PIL import Image
 from bot import wording
 from bot.admin import Actor
 from bot.allowances import EVERYWHERE
-from bot.errors import AboveCap, BadOption, Blocked, NoAuthority, NothingToRetry, QuotaExceeded, Refused, Unknown
+from bot.errors import AboveCap, BadOption, Blocked, NoAuthority, NothingToRetry, QueueFull, QuotaExceeded, Unknown
 from bot.jobs import Identity, Place
 from bot.orders import FORMS, Authority
 from bot.phrases import relative
@@ -217,8 +217,9 @@ async def test_a_role_weighs_more_in_the_queue_and_may_wait_with_more(desk):
     [plain] = await desk.draws("carol")
     assert (job.weight, plain.weight) == (2.0, 1.0)
     await desk.says("quota default --waiting 1")
-    with pytest.raises(Refused, match="1 of 1 jobs wait"):
+    with pytest.raises(QueueFull) as full:
         await desk.draws("carol")
+    assert (full.value.waiting, full.value.limit) == (1, 1)
 
 
 async def test_a_block_keeps_a_person_out_with_its_end_and_reason(desk):

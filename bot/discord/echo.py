@@ -84,7 +84,7 @@ class Echo:
                 await self._adapter.post(await self._in_thread(job))
             except Undeliverable:
                 await self._studio.withdrawn([job])
-                raise NoPermission("the bot", "Send Messages") from None
+                raise NoPermission("Send Messages") from None
             except UNREACHED as error:
                 log.warning("job %s: its message comes later: %r", job.id, error)
             await self._studio.acknowledged([job])

@@ -44,7 +44,7 @@ def require_permissions(interaction: discord.Interaction) -> None:
         del needed["send_messages"]
     for name, title in needed.items():
         if not getattr(interaction.app_permissions, name):
-            raise NoPermission("the bot", title)
+            raise NoPermission(title)
 
 
 def callback_of(interaction: discord.Interaction) -> Callback:
