@@ -1,18 +1,17 @@
 """What each button under a picture asks for: a stored job → the next request. Pure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from bot import prompt
 from bot.errors import BadOption, Gone, Unknown
 from bot.jobs import Image, Job
+from bot.prompt import Known
 from engine.catalogue import Catalogue
 from engine.protocol import MAX_SEED, Draw, Request, Upscale
 
-VERBS = ("reroll", "remix", "vary", "vary_slightly", "four_more", "full_size", "again")
 STRENGTHS = {"vary": 0.6, "vary_slightly": 0.3}
 MANY = 4
 
@@ -30,7 +29,7 @@ def recipe(job: Job) -> Draw:
     request = job.request
     if isinstance(request, Draw):
         return request
-    return msgspec.structs.replace(request.of, quality="full", width=request.width, height=request.height)
+    return replace(request.of, quality="full", width=request.width, height=request.height)
 
 
 def image_draw(job: Job, index: int) -> Draw:
@@ -38,7 +37,7 @@ def image_draw(job: Job, index: int) -> Draw:
     draw = recipe(job)
     if not 0 <= index < draw.count:
         raise Unknown(f"{job.id}:{index}")
-    return msgspec.structs.replace(draw, seed=(draw.seed + index) & MAX_SEED, count=1)
+    return replace(draw, seed=(draw.seed + index) & MAX_SEED, count=1)
 
 
 def stored_image(job: Job, index: int) -> Image:
@@ -63,40 +62,31 @@ def as_text(job: Job, index: int, models: Catalogue) -> str:
     return prompt.to_text(image_draw(job, index), models).removeprefix("/imagine ")
 
 
-def pressed(
-    verb: str,
-    job: Job,
-    index: int,
-    text: str,
-    *,
-    models: Catalogue,
-    default_model: str,
-    new_seed: Callable[[], int],
-) -> Pressed:
+def pressed(verb: str, job: Job, index: int, text: str, known: Known) -> Pressed:
     """Any button; `text` is what a remix changes. What comes of a private job is private.
 
     Raises Unknown, Gone, BadPrompt and BadOption.
     """
     if verb == "remix":
-        changed = prompt.change(text, recipe(job), models=models, default_model=default_model, new_seed=new_seed)
+        changed = prompt.change(text, recipe(job), known)
         return Pressed(changed.draws, changed.is_private or job.is_private)
-    return Pressed((_request(verb, job, index, models, new_seed),), job.is_private)
+    return Pressed((_request(verb, job, index, known),), job.is_private)
 
 
-def _request(verb: str, job: Job, index: int, models: Catalogue, new_seed: Callable[[], int]) -> Request:
+def _request(verb: str, job: Job, index: int, known: Known) -> Request:
     draw, one = recipe(job), image_draw(job, index)
     match verb:
         case "reroll":
-            return msgspec.structs.replace(draw, seed=new_seed())
+            return replace(draw, seed=known.new_seed())
         case "again":
             return draw
         case "four_more":
-            return msgspec.structs.replace(one, seed=new_seed(), count=MANY)
+            return replace(one, seed=known.new_seed(), count=MANY)
         case "vary" | "vary_slightly":
             source = stored_image(job, index).path
-            return msgspec.structs.replace(one, seed=new_seed(), init_image=source, strength=STRENGTHS[verb], mask=None)
+            return replace(one, seed=known.new_seed(), init_image=source, strength=STRENGTHS[verb], mask=None)
         case "full_size":
-            return _enlarged(job, index, one, models)
+            return _enlarged(job, index, one, known.models)
     raise Unknown(verb)
 
 

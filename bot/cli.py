@@ -110,13 +110,8 @@ def _read_prompt(text: str, options: Mapping[str, str | None], settings: Setting
     from engine.catalogue import models_here, read_catalogue
 
     catalogue = models_here(read_catalogue(), settings.models_path)
-    draws = prompt.parse(
-        text,
-        models=catalogue,
-        default_model=settings.model,
-        new_seed=lambda: secrets.randbelow(MAX_SEED + 1),
-        options=options,
-    ).draws
+    known = prompt.Known(catalogue, settings.model, lambda: secrets.randbelow(MAX_SEED + 1), options=options)
+    draws = prompt.parse(text, known).draws
     for draw in draws:
         if found := words.forbidden(draw.prompt, draw.negative_prompt or "", is_over_a_given_picture=False):
             raise BadWords(words.FORBIDDEN[found], is_final=True)

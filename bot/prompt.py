@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import ceil
-from types import MappingProxyType
 from typing import get_args
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from bot import flags
 from bot.errors import BadDefault, BadOption, BadPrompt
@@ -47,66 +46,41 @@ class Parsed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Here:
+class Known:
     """What a text is read against."""
 
     models: Catalogue
     default_model: str
     new_seed: Callable[[], int]
-    styles: Mapping[str, Style]
-    options: Mapping[str, str]  # by flag
-    images: Mapping[str, str]  # "image" and "mask" → path
-    base: Draw | None
-    defaults: Mapping[str, str]
+    styles: Mapping[str, Style] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)  # the person's own, by flag
+    options: Mapping[str, object] = field(default_factory=dict)  # by their names in `/imagine`, beside the text
+    base: Draw | None = None  # what is not said stays as it is there, the seed included
+
+    def picture(self, name: str) -> str | None:
+        """The path of one of the PICTURES, which was checked."""
+        value = self.options.get(name)
+        return None if value is None else str(value)
 
 
+PICTURES = ("image", "mask")  # options that no flag can be
 _Compose = Callable[[str, str], str]  # the words that were written, the base's prompt → the prompt
-_PICTURES: tuple[str, ...] = ("image", "mask")
-_NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
-_NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
-_NO_STYLES: Mapping[str, Style] = MappingProxyType({})
 
 
-def parse(
-    text: str,
-    *,
-    models: Catalogue,
-    default_model: str,
-    new_seed: Callable[[], int],
-    options: Mapping[str, object] = _NO_OPTIONS,
-    styles: Mapping[str, Style] = _NO_STYLES,
-    base: Draw | None = None,
-    defaults: Mapping[str, str] = _NO_DEFAULTS,
-) -> Parsed:
+def parse(text: str, known: Known) -> Parsed:
     """What `text` asks for: a prompt with `{a, b}` permutations, then flags. An option beats a flag, a flag a default.
 
-    `options` go by their names in `/imagine`; "image" and "mask" are the paths of pictures that were checked.
-    With `base`, what is not said stays as it is there, the seed included; words replace its prompt.
     Raises BadPrompt, BadOption or BadDefault; nothing is clamped.
     """
-    values, images = _by_flag(options)
-    here = _Here(models, default_model, new_seed, styles, values, images, base, defaults)
-    return _parse(text, lambda words, before: words or before, here)
+    return _parse(text, lambda words, before: words or before, known)
 
 
-def compare(
-    text: str,
-    *,
-    models: Catalogue,
-    new_seed: Callable[[], int],
-    options: Mapping[str, object] = _NO_OPTIONS,
-    styles: Mapping[str, Style] = _NO_STYLES,
-    defaults: Mapping[str, str] = _NO_DEFAULTS,
-) -> Parsed:
+def compare(text: str, known: Known) -> Parsed:
     """What `text` asks for, once by every model and with the same seed. Raises as `parse` does."""
-    seed, others = new_seed(), {flag: value for flag, value in defaults.items() if flag != "model"}
-    each = [
-        parse(
-            text, models=models, default_model=name, new_seed=lambda: seed, options=options, styles=styles,
-            defaults=others,
-        )
-        for name in models
-    ]  # fmt: skip
+    seed, models = known.new_seed(), known.models
+    others = {flag: value for flag, value in known.defaults.items() if flag != "model"}
+    known = replace(known, new_seed=lambda: seed, defaults=others)
+    each = [parse(text, replace(known, default_model=name)) for name in models]
     draws = tuple(draw for parsed in each for draw in parsed.draws)
     if len({draw.model for draw in draws}) < len(models):
         raise BadOption(f"--model {draws[0].model}", "has no place in a comparison", allowed=", ".join(models))
@@ -115,27 +89,16 @@ def compare(
     return Parsed(draws, each[0].is_private)
 
 
-def change(
-    text: str,
-    base: Draw,
-    *,
-    models: Catalogue,
-    default_model: str,
-    new_seed: Callable[[], int],
-    options: Mapping[str, object] = _NO_OPTIONS,
-    styles: Mapping[str, Style] = _NO_STYLES,
-) -> Parsed:
+def change(text: str, base: Draw, known: Known) -> Parsed:
     """What a remix or a mention in a thread means: `--seed 7`, `at night`, or another prompt.
 
     Words that only come on top of the picture, or start with `+`, follow the prompt of `base`; others replace it,
     and so does everything after `/imagine`, which is what a filled-in form sends. Raises as `parse` does.
     """
-    values, images = _by_flag(options)
-    here = _Here(models, default_model, new_seed, styles, values, images, base, _NO_DEFAULTS)
     command, _, rest = text.strip().partition(" ")
     if command.lower() == "/imagine":
-        return _parse(rest, lambda words, before: words or before, here)
-    return _parse(text, _added, here)
+        return parse(rest, replace(known, base=base))
+    return _parse(text, _added, replace(known, base=base))
 
 
 def to_text(draw: Draw, models: Catalogue) -> str:
@@ -180,83 +143,82 @@ def draft_of(draw: Draw, models: Catalogue) -> Draw:
     if draw.quality == "draft":
         return draw
     size = _size(_ratio_of(draw, models), "draft", models[draw.model])
-    return replace(draw, quality="draft", steps=ceil(draw.steps / 2), width=size.width, height=size.height)
+    return structs.replace(draw, quality="draft", steps=ceil(draw.steps / 2), width=size.width, height=size.height)
 
 
 def default_steps(model: Model, quality: Quality) -> int:
     return model.steps if quality == "full" else ceil(model.steps / 2)
 
 
-def _by_flag(options: Mapping[str, object]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The options that were given, by flag, and the pictures."""
-    given = {name: flags.as_written(value) for name, value in options.items() if value is not None}
-    images = {name: given.pop(name) for name in _PICTURES if name in given}
+def _by_flag(options: Mapping[str, object]) -> dict[str, str]:
+    """The options that were given, but for the pictures."""
+    given = {name: value for name, value in options.items() if value is not None and name not in PICTURES}
     for name in given.keys() - flags.FLAG_OF.keys():
         raise flags.unknown(name)
-    return {flags.FLAG_OF[name]: clean(value) for name, value in given.items()}, images
+    return {flags.FLAG_OF[name]: clean(flags.as_written(value)) for name, value in given.items()}
 
 
-def _parse(text: str, compose: _Compose, here: _Here) -> Parsed:
+def _parse(text: str, compose: _Compose, known: Known) -> Parsed:
     if len(text) > flags.MAX_TEXT:
         raise BadPrompt("too_long", limit=MAX_PROMPT, amount=len(text))
-    written = [taken_apart(each) for each in expand(clean(text))]
-    asked = [(words, {**values, **here.options}) for words, values in written]
+    options = _by_flag(known.options)
+    asked = [(words, values | options) for words, values in map(taken_apart, expand(clean(text)))]
     is_private = any(
-        flags.choice("private", {"private": "no", **here.defaults, **values}["private"] or "yes", ("yes", "no"))
+        flags.choice("private", {"private": "no", **known.defaults, **values}["private"] or "yes", ("yes", "no"))
         == "yes"
         for _, values in asked
     )
-    return Parsed(tuple(_draw(words, values, compose, here) for words, values in asked), is_private)
+    return Parsed(tuple(_draw(words, values, compose, known) for words, values in asked), is_private)
 
 
-def _draw(words: str, said: Mapping[str, str], compose: _Compose, here: _Here) -> Draw:
-    if not (words or said or here.images):
+def _draw(words: str, said: Mapping[str, str], compose: _Compose, known: Known) -> Draw:
+    if not (words or said or any(known.picture(name) for name in PICTURES)):
         raise BadPrompt("empty")
     try:
-        return _drawn(words, {**here.defaults, **said}, compose, here)
+        return _drawn(words, {**known.defaults, **said}, compose, known)
     except BadOption as error:
         flag = error.option.removeprefix("--").partition(" ")[0]
-        if flag in said or flag not in here.defaults:
+        if flag in said or flag not in known.defaults:
             raise
         raise BadDefault(error.option, error.allowed) from None
 
 
-def _drawn(words: str, values: Mapping[str, str], compose: _Compose, here: _Here) -> Draw:
-    start = _start(values, here)
-    model = here.models[start.model]
-    style = _style(values.get("style", NO_STYLE), here.styles)
+def _drawn(words: str, values: Mapping[str, str], compose: _Compose, known: Known) -> Draw:
+    start = _start(values, known)
+    model = known.models[start.model]
+    style = _style(values.get("style", NO_STYLE), known.styles)
     prompt = clean(f"{style.before} {_within_limit(compose(words, start.prompt))} {style.after}")
     if not (prompt or model.knows_words):
         raise BadPrompt("empty")
-    image = here.images.get("image", start.init_image)
-    mask = here.images.get("mask", start.mask if image == start.init_image else None)
+    image = known.picture("image") or start.init_image
+    mask = known.picture("mask") or (start.mask if image == start.init_image else None)
     if image is None and "strength" in values:
         raise BadOption(flags.written("strength", values["strength"]), "needs an image", allowed="only with an image")
     if image is None and mask is not None:
         raise BadOption("mask", "needs an image", allowed="it says where that image is drawn over")
     changes = _changes(values, model, start.quality)
-    return replace(
+    return structs.replace(
         start,
         prompt=prompt,
-        negative_prompt=_negative(values, style, start, here),
-        seed=_seed(values, here),
+        negative_prompt=_negative(values, style, start, known),
+        seed=_seed(values, known),
         init_image=image,
         mask=mask,
         **{"strength": _strength(start, image, mask)} | changes,
     )
 
 
-def _start(values: Mapping[str, str], here: _Here) -> Draw:
-    """The Draw that the values change: `here.base`, in the wanted model and quality, or a plain one."""
-    base = here.base
-    name = values.get("model", base.model if base else here.default_model)
-    model = here.models[flags.choice("model", name, tuple(here.models))]
+def _start(values: Mapping[str, str], known: Known) -> Draw:
+    """The Draw that the values change: `known.base`, in the wanted model and quality, or a plain one."""
+    base = known.base
+    name = values.get("model", base.model if base else known.default_model)
+    model = known.models[flags.choice("model", name, tuple(known.models))]
     quality: Quality = base.quality if base else "full"
     if "quality" in values:
         quality = "draft" if flags.choice("quality", values["quality"], QUALITIES) == "draft" else "full"
     if base and (base.model, base.quality) == (model.name, quality):
         return base
-    size = _size(_ratio_of(base, here.models) if base else 1.0, quality, model)
+    size = _size(_ratio_of(base, known.models) if base else 1.0, quality, model)
     return Draw(
         prompt=base.prompt if base else "",
         negative_prompt=base.negative_prompt if base else None,
@@ -307,15 +269,15 @@ def _strength(start: Draw, image: str | None, mask: str | None) -> float | None:
     return default if start.strength is None else start.strength
 
 
-def _seed(values: Mapping[str, str], here: _Here) -> int:
+def _seed(values: Mapping[str, str], known: Known) -> int:
     """`--seed random` asks a remix, which else keeps the seed of its base, for a new one."""
-    value = values.get("seed", str(here.base.seed) if here.base else "random")
-    return here.new_seed() if value.lower() == "random" else flags.whole("seed", value, 0, MAX_SEED)
+    value = values.get("seed", str(known.base.seed) if known.base else "random")
+    return known.new_seed() if value.lower() == "random" else flags.whole("seed", value, 0, MAX_SEED)
 
 
-def _negative(values: Mapping[str, str], style: Style, start: Draw, here: _Here) -> str | None:
+def _negative(values: Mapping[str, str], style: Style, start: Draw, known: Known) -> str | None:
     """None where there is none. A remix takes its base's away with a bare `--no`."""
-    if values.get("no") == "" and here.base is None and "no" not in here.options:
+    if values.get("no") == "" and known.base is None and known.options.get("negative") is None:
         raise BadOption("--no", "needs words", allowed="what the picture must not show")
     own = _within_limit(clean(values.get("no", start.negative_prompt or "")))
     return ", ".join(part for part in (own, style.negative) if part) or None

@@ -7,7 +7,6 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -31,13 +30,15 @@ from bot.flags import FLAGS
 from bot.gate import Gate, Here, Strikes
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
 from bot.privacy import Privacy, Retention
-from bot.prompt import Parsed, Style
+from bot.prompt import Known, Parsed, Style
 from bot.store import Callback, Limits, Store, Wanted
 from bot.views import Info, QueueView, QuotaView, SettingsView
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, Request
 from engine.sizes import is_allowed
 
+OPERATORS_PLATFORM = "web"  # whose people are the operator
+LEAST_FREE_BYTES = 64 * 2**20
 _LOOK_AGAIN_MS = 200  # at the disk, of which another program may take more than Limner does
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 _NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
@@ -51,9 +52,7 @@ class Rules:
     default_model: str
     limits: Limits
     spool: Path
-    operator_platforms: frozenset[str] = frozenset({"web"})  # whose people are the operator
     styles: Mapping[str, Style] = field(default_factory=dict)
-    least_free_bytes: int = 64 * 2**20
     operators_only: frozenset[str] = frozenset()  # photographic models without their classifier
     draws_unchecked: bool = False  # they draw for everyone
     retention: Retention = field(default_factory=Retention)
@@ -72,7 +71,7 @@ class Studio:
         new_seed: Callable[[], int],
     ):
         self._rules, self._store, self._dispatch, self._feed = rules, store, dispatch, feed
-        self._now_ms, self._new_seed = now_ms, new_seed
+        self._now_ms, self._known = now_ms, Known(rules.models, rules.default_model, new_seed, rules.styles)
         self._free_bytes, self._looked_ms = 0, 0
         self.gate = Gate(
             store,
@@ -93,7 +92,7 @@ class Studio:
 
     async def person(self, identity: Identity, roles: Iterable[str] = ()) -> Person:
         """`roles` are the platform's ids of what they belong to where they ask: the best one's allowance counts."""
-        is_operator = identity.platform in self._rules.operator_platforms
+        is_operator = identity.platform == OPERATORS_PLATFORM
         person = await self._store.person(identity, is_operator=is_operator, now_ms=self._now_ms())
         return replace(person, roles=frozenset(roles))
 
@@ -139,11 +138,9 @@ class Studio:
         here: Here | None = None,
     ) -> Parsed:
         """What `imagine` would draw, of all models or those of a place. Raises BadPrompt, BadOption and BadDefault."""
-        rules, where = self._rules, here or self._rules
-        read = prompt.compare if by_every_model else partial(prompt.parse, default_model=where.default_model)
-        return read(
-            text, models=where.models, new_seed=self._new_seed, options=options, styles=rules.styles, defaults=defaults
-        )
+        where, read = here or self._rules, prompt.compare if by_every_model else prompt.parse
+        known = replace(self._known, models=where.models, default_model=where.default_model)
+        return read(text, replace(known, options=options, defaults=defaults))
 
     async def defaults(self, person: Person) -> Mapping[str, str]:
         """One's own, by flag."""
@@ -184,17 +181,14 @@ class Studio:
         allows_explicit: bool = True,
         callback: Callback | None = None,
     ) -> list[Job]:
-        """Press a button of `buttons.VERBS`: anyone may on a public image, and the presser pays.
+        """Press a button that `buttons.pressed` knows: anyone may on a public image, and the presser pays.
 
         As `imagine`, but raises Unknown and Gone too; one's own defaults have no say.
         """
         job = await self.job(person, job_id, place)
         if job.forgotten:
             raise Forgotten
-        rules = self._rules
-        pressed = buttons.pressed(
-            verb, job, index, text, models=rules.models, default_model=rules.default_model, new_seed=self._new_seed
-        )
+        pressed = buttons.pressed(verb, job, index, text, self._known)
         for request in pressed.requests:
             _require_source(request)
         lineage = Lineage(job.id, index, verb)
@@ -308,7 +302,7 @@ class Studio:
         """Draw a job again that brought nothing, for its owner, where it was asked. Raises NothingToRetry."""
         if not job.status.is_over or job.status == Status.DELIVERED:
             raise NothingToRetry(job.id)
-        owner = Person(job.person_id, is_operator=job.place.platform in self._rules.operator_platforms)
+        owner = Person(job.person_id, is_operator=job.place.platform == OPERATORS_PLATFORM)
         place = replace(job.place, message_id=None)
         keeps = job.if_flagged == "keep"
         [again] = await self.press(owner, place, "again", job.id, 0, key=key, allows_explicit=keeps)
@@ -361,7 +355,7 @@ class Studio:
                 self._free_bytes, self._looked_ms = shutil.disk_usage(self._rules.spool).free, self._now_ms()
             except OSError as error:
                 raise Unavailable(f"the disk cannot be read ({error.strerror})") from error
-        if self._free_bytes < self._rules.least_free_bytes:
+        if self._free_bytes < LEAST_FREE_BYTES:
             raise Unavailable("the disk is full")
 
     def _begin(self, jobs: list[Job]) -> list[Job]:

@@ -26,7 +26,6 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_guidance_scale: float
     scheduler: str
     weight: float  # units are multiplied by this
-    vram_bytes: int
     packaged: bool = False
     repository: str | None = None  # on the model hub
     upscaler_repository: str | None = None

@@ -78,7 +78,6 @@ class FakeEngine:
                 device_name="fake",
                 dtype="float32",
                 models=list(read_catalogue()),
-                startup_seconds=0.0,
             )
         )
         while True:

@@ -38,7 +38,6 @@ from engine.protocol import (
     Shutdown,
     Stage,
     Timing,
-    Unload,
     Upscale,
 )
 from engine.residency import PARTS, Loaded, Residency
@@ -55,17 +54,11 @@ _WRITERS = 2
 
 class TickLoop:
     def __init__(
-        self,
-        channel: Channel,
-        models_dir: Path,
-        precision: str = "auto",
-        catalogue: Catalogue | None = None,
-        started: float | None = None,  # time.monotonic() when the process began
+        self, channel: Channel, models_dir: Path, catalogue: Catalogue | None = None, dtype: torch.dtype | None = None
     ):
-        self._started = started or time.monotonic()
         self._channel, self._models_dir = channel, models_dir
         self._device = pick_device()
-        self._dtype = pick_dtype(self._device) if precision == "auto" else getattr(torch, precision)
+        self._dtype = dtype or pick_dtype(self._device)
         self._catalogue = catalogue or read_catalogue()
         self._residency = Residency(models_dir, self._device, self._dtype)
         self._inbox = channel.commands  # the writers report through it too
@@ -95,7 +88,6 @@ class TickLoop:
             device_name=device_name(self._device),
             dtype=str(self._dtype).removeprefix("torch."),
             models=[name for name, model in self._catalogue.items() if model.is_here(self._models_dir)],
-            startup_seconds=time.monotonic() - self._started,
         )
 
     def _take(self, *, block: bool) -> None:
@@ -116,8 +108,6 @@ class TickLoop:
                     self._channel.send(Cancelled(job_id=job_id))
             case Load(model=name) if name in self._catalogue:
                 self._residency.want(self._catalogue[name])
-            case Unload(model=name):
-                self._residency.unload(name)
             case Written():
                 self._note_written(message)
             case Shutdown():
@@ -337,8 +327,7 @@ class TickLoop:
 
     def _loaded(self, job: Working) -> Loaded:
         loaded = self._residency.get(job.model.name)
-        if loaded is None:
-            raise BadModel(f"{job.model.name} was unloaded")
+        assert loaded, "a job begins when its model is there, which then stays"
         return loaded
 
     def _tell(self, job: Working, stage: Stage, step: int, steps: int) -> None:

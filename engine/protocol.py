@@ -77,10 +77,6 @@ class Load(Message, frozen=True, kw_only=True):
     model: str
 
 
-class Unload(Message, frozen=True, kw_only=True):
-    model: str
-
-
 class Shutdown(Message, frozen=True, kw_only=True):
     pass
 
@@ -93,7 +89,6 @@ class Ready(Message, frozen=True, kw_only=True):
     device_name: str
     dtype: str  # "float32", "bfloat16", "float16"
     models: list[str]  # names in the catalogue whose weights are here
-    startup_seconds: float
 
 
 class Progress(Message, frozen=True, kw_only=True):
@@ -155,7 +150,7 @@ class Timing(Message, frozen=True, kw_only=True):
     seconds: dict[str, float]  # encode_prompt, denoise, decode, upscale, write
 
 
-Command = Generate | Cancel | Load | Unload | Shutdown
+Command = Generate | Cancel | Load | Shutdown
 Event = Ready | Progress | Preview | ImageDone | ImageWithheld | Done | Cancelled | Failed | Timing
 
 MAX_FRAME_BYTES = 8 * 2**20  # a frame is a 4-byte big-endian length and that many bytes of msgpack

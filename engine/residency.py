@@ -1,6 +1,5 @@
 """Which models are in memory. Loading goes part by part, so that others' images go on meanwhile."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ class Loaded:
     family: Family
     upscaler: Upscaler
     classifier: Classifier | None
-    seconds: float
 
 
 class Residency:
@@ -54,16 +52,10 @@ class Residency:
         del self._loading[name]
         return name
 
-    def unload(self, name: str) -> None:
-        self._loaded.pop(name, None)
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-
     def _load(self, model: Model) -> Iterator[None]:
-        started = time.monotonic()
         family = create_family(model, self._models_dir, self._device, self._dtype)
         yield from family.load()
         upscaler = load_upscaler(model, self._models_dir, self._device, self._dtype)
         classifier = load_classifier(model, self._models_dir, self._device)
-        self._loaded[model.name] = Loaded(family, upscaler, classifier, time.monotonic() - started)
+        self._loaded[model.name] = Loaded(family, upscaler, classifier)
         yield

@@ -8,7 +8,6 @@ import logging
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 from engine.channel import Channel
@@ -17,7 +16,6 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
-    started = time.monotonic()
     descriptor, kind, models_dir = sys.argv[1:4]
     _die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stdout)
@@ -29,7 +27,7 @@ def main() -> None:
     else:
         from engine.loop import TickLoop
 
-        TickLoop(channel, Path(models_dir), started=started).run()
+        TickLoop(channel, Path(models_dir)).run()
 
 
 def _die_with_parent() -> None:

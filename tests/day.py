@@ -46,9 +46,7 @@ class DayEngine:
         self.seconds_an_image = seconds_an_image
         self.events_waiting: asyncio.Queue = asyncio.Queue()
         self.jobs: list[Generate] = []
-        self.ready = Ready(
-            version="1", device="cpu", device_name="day", dtype="float32", models=["builtin"], startup_seconds=0.0
-        )
+        self.ready = Ready(version="1", device="cpu", device_name="day", dtype="float32", models=["builtin"])
 
     async def start(self):
         self.events_waiting.put_nowait(self.ready)

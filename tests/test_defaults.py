@@ -118,6 +118,12 @@ async def test_a_wrong_flag_is_not_blamed_on_a_default(studio, ada, imagine):
         await imagine("a boat --style sepia")
 
 
+async def test_a_remix_takes_a_preset_too(studio, ada, imagine):
+    boat = await imagine("a boat")
+    [remix] = await studio.press(ada, GUILD, "remix", boat.id, 0, key="remix", text="--style noir")
+    assert remix.draw.prompt == "a boat film noir"
+
+
 async def test_a_comparison_uses_all_of_them_but_the_model(studio, ada):
     await studio.settings(ada, "--model builtin --quality draft")
     jobs = await studio.imagine(ada, GUILD, "a boat", key="compare", by_every_model=True)

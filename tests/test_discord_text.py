@@ -26,7 +26,7 @@ from tests.house import a_draw
 
 PROMPTS = int(os.environ.get("FUZZ_PROMPTS", "20000"))
 PERSON = "<@424242424242424242>"
-HERE = {"models": read_catalogue(), "default_model": "builtin", "new_seed": lambda: 4182}
+HERE = prompt.Known(read_catalogue(), "builtin", lambda: 4182)
 JOB = Job("k7q2", 1, Place("discord", "1", "2"), a_draw(), Status.QUEUED, units=2, attempts=0, created_ms=10**12)
 IMAGES = tuple(Image(index, 7 + index, "done", "/nowhere", "", 2048, 2048) for index in range(4))
 LIVE = Live("drawing", percent=40, done_at_ms=1_800_000_000_000)
@@ -126,7 +126,7 @@ class Written:
 def contents(text):
     """Every message content that comes of a prompt on its way."""
     try:
-        draws = prompt.parse(text, **HERE).draws
+        draws = prompt.parse(text, HERE).draws
     except Refused as error:
         return [messages.sentence(wording.refusal(error))], []
     return [], [each for draw in draws[:2] for each in _of_draw(draw)]
@@ -166,7 +166,7 @@ def check_links_and_marks(text):
 
 def check_files(text):
     with suppress(Refused):
-        for draw in prompt.parse(text, **HERE).draws[:2]:
+        for draw in prompt.parse(text, HERE).draws[:2]:
             job = replace(JOB, request=draw)
             file = attachments.file(b"", wording.file_name(job.id, 3, "jpg"), job)
             assert file.filename == "limner-k7q2-3.jpg"
@@ -228,7 +228,7 @@ async def test_a_thread_has_a_name_that_fits():
     adapter = DiscordAdapter(threads, None, now_ms=lambda: 0)
     for number in range(2000):
         with suppress(Refused):
-            draw = prompt.parse(written(chance), **HERE).draws[0]
+            draw = prompt.parse(written(chance), HERE).draws[0]
             root = replace(
                 JOB, id="k7q2k7q2k7q2", request=draw, place=Place("discord", "1", "2", None, str(number + 1))
             )

@@ -131,9 +131,7 @@ class Puppet:
         self.ready, self.generated, self._events = None, asyncio.Queue(), asyncio.Queue()
 
     async def start(self):
-        self.ready = Ready(
-            version="1", device="cpu", device_name="puppet", dtype="float32", models=["builtin"], startup_seconds=0
-        )
+        self.ready = Ready(version="1", device="cpu", device_name="puppet", dtype="float32", models=["builtin"])
         self.says(self.ready)
 
     def says(self, *events):

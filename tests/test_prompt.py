@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 import unicodedata
 from contextlib import suppress
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bot.errors import BadOption, BadPrompt, Refused
-from bot.prompt import Parsed, Style, change, clean, compare, full_size_of, parse, to_text
+from bot.prompt import Known, Parsed, Style, change, clean, compare, full_size_of, parse, to_text
 from engine.catalogue import read_catalogue
 from engine.protocol import SCHEDULERS, Draw
 from engine.sizes import Size
@@ -18,22 +19,22 @@ OTHER = replace(
     BUILTIN, name="Other", native_px=512, multiple=64, steps=25, max_steps=50, scheduler="euler", knows_words=False
 )
 MODELS = {"builtin": BUILTIN, "Other": OTHER}
-HERE = {"models": MODELS, "default_model": "builtin", "new_seed": lambda: 4182}
-CAR = parse("a red car on a mountain road --seed 7", **HERE).draws[0]
+HERE = Known(MODELS, "builtin", lambda: 4182)
+CAR = parse("a red car on a mountain road --seed 7", HERE).draws[0]
 
 
 def drawn(text: str, **more) -> Draw:
-    (draw,) = parse(text, **HERE, **more).draws
+    (draw,) = parse(text, dataclasses.replace(HERE, **more)).draws
     return draw
 
 
 def prompts(text: str) -> list[str]:
-    return [draw.prompt for draw in parse(text, **HERE).draws]
+    return [draw.prompt for draw in parse(text, HERE).draws]
 
 
 def refused(text: str, **more) -> BadOption:
     with pytest.raises(BadOption) as error:
-        parse(text, **HERE, **more)
+        parse(text, dataclasses.replace(HERE, **more))
     return error.value
 
 
@@ -156,7 +157,7 @@ def test_an_option_that_does_not_exist_is_refused():
     [("a", False), ("a --private", True), ("a --private no", False), ("{a, b --private}", True)],
 )
 def test_private_needs_no_value(text, private):
-    assert parse(text, **HERE).is_private is private
+    assert parse(text, HERE).is_private is private
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_braces_make_one_job_for_each_choice(text, expected):
 
 
 def test_permutations_reach_into_flags():
-    draws = parse("a red car --ar {1:1, 16:9} --steps {5, 10}", **HERE).draws
+    draws = parse("a red car --ar {1:1, 16:9} --steps {5, 10}", HERE).draws
     assert [(draw.height, draw.steps) for draw in draws] == [(2048, 5), (2048, 10), (1152, 5), (1152, 10)]
 
 
@@ -198,7 +199,7 @@ def test_permutations_reach_into_flags():
 )
 def test_a_prompt_that_cannot_be_drawn_says_why(text, problem, amount):
     with pytest.raises(BadPrompt) as error:
-        parse(text, **HERE)
+        parse(text, HERE)
     assert (error.value.problem, error.value.amount) == (problem, amount)
 
 
@@ -287,17 +288,17 @@ def test_another_quality_or_model_brings_its_own_steps_and_size():
     ],
 )
 def test_a_change_adds_to_the_prompt_or_replaces_it(text, prompt):
-    (draw,) = change(text, CAR, **HERE).draws
+    (draw,) = change(text, CAR, HERE).draws
     assert draw.prompt == prompt
 
 
 def test_a_change_that_says_nothing_is_refused():
     with pytest.raises(BadPrompt, match="empty"):
-        change("  ", CAR, **HERE)
+        change("  ", CAR, HERE)
 
 
 def compared(text, models=MODELS):
-    return compare(text, models=models, new_seed=iter(range(100, 200)).__next__)
+    return compare(text, Known(models, "builtin", iter(range(100, 200)).__next__))
 
 
 def test_a_comparison_is_one_prompt_and_seed_drawn_by_every_model():
@@ -374,6 +375,6 @@ GRAMMAR = st.lists(st.sampled_from(["{", "}", ",", "\\", "--", "—", "seed", "7
 @settings(deadline=None)
 @given(st.one_of(st.text(max_size=1500), GRAMMAR.map("".join)))
 def test_any_text_is_drawn_or_refused(text):
-    for read in (lambda: parse(text, **HERE), lambda: change(text, CAR, **HERE)):
+    for read in (lambda: parse(text, HERE), lambda: change(text, CAR, HERE)):
         with suppress(Refused):
             assert isinstance(read(), Parsed)

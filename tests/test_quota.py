@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bot.prompt import parse
+from bot.prompt import Known, parse
 from bot.quota import bar, price, smaller
 from engine.catalogue import read_catalogue
 from engine.protocol import Draw, Upscale
@@ -14,7 +14,7 @@ MODELS = {"builtin": BUILTIN, "dear": DEAR}
 
 
 def drawn(flags: str) -> Draw:
-    (draw,) = parse(f"a red car {flags}", models=MODELS, default_model="builtin", new_seed=lambda: 7).draws
+    (draw,) = parse(f"a red car {flags}", Known(MODELS, "builtin", lambda: 7)).draws
     return draw
 
 

@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 class Engine(test_loop.Engine):
     def __init__(self, models, spool):
         self.events, self.spool = test_loop.Events(), spool
-        self.loop = TickLoop(self.events, models, "float32", {"tiny": CHECKED})
+        self.loop = TickLoop(self.events, models, {"tiny": CHECKED}, torch.float32)
         self.of, self._wanted = self.events.of, set()
         spool.mkdir(exist_ok=True)
 

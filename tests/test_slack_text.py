@@ -25,7 +25,7 @@ from tests.slack_api.rules import check_blocks, check_view
 from tests.slack_api.things import File, active, walk
 
 PROMPTS = int(os.environ.get("FUZZ_PROMPTS", "20000"))
-HERE = {"models": read_catalogue(), "default_model": "builtin", "new_seed": lambda: 4182}
+HERE = prompt.Known(read_catalogue(), "builtin", lambda: 4182)
 JOB = Job("k7q2", 1, Place("slack", "T1", "C1"), a_draw(), Status.QUEUED, units=2, attempts=0, created_ms=10**12)
 IMAGES = tuple(Image(index, 7 + index, "done", "/nowhere", "", 2048, 2048) for index in range(4))
 LIVE = Live("drawing", percent=40, done_at_ms=1_800_000_000_000)
@@ -58,7 +58,7 @@ def written(chance):
 def said(text, name="ada"):
     """Every message that comes of a prompt on its way."""
     try:
-        draws = prompt.parse(text, **HERE).draws
+        draws = prompt.parse(text, HERE).draws
     except Refused as error:
         return [messages.sentence(wording.refusal(error, messages.clock))]
     return [message for draw in draws[:2] for message in _of_draw(draw, name)]
@@ -75,7 +75,7 @@ def _of_draw(draw, name):
         messages.message(job, messages.status(job, LIVE), name, remark=draw.prompt),
         messages.message(child, messages.status(child, None), name, lineage=lineage, files=FILES),
         messages.answer(f"{history}\n{queue}"),
-        messages.facts((("Prompt", draw.prompt or "none"), ("Again", f"`{prompt.to_text(draw, HERE['models'])}`"))),
+        messages.facts((("Prompt", draw.prompt or "none"), ("Again", f"`{prompt.to_text(draw, HERE.models)}`"))),
     ]
 
 
@@ -102,7 +102,7 @@ def check_is_only_text(text, name="ada"):
 
 def check_is_what_was_typed(text):
     try:
-        draw = prompt.parse(text, **HERE).draws[0]
+        draw = prompt.parse(text, HERE).draws[0]
     except Refused:
         return
     title = messages.message(replace(JOB, request=draw), "queued", "ada")["blocks"][0]["elements"][0]["elements"][0]
@@ -196,7 +196,7 @@ def test_delete_asks_first():
 @settings(max_examples=60, deadline=None)
 @given(ANYTHING)
 def test_every_form_fits(text):
-    new = forms.NewImage(HERE["models"], "builtin", lambda: ["noir", "a" * 200])
+    new = forms.NewImage(HERE.models, "builtin", lambda: ["noir", "a" * 200])
     for view in (
         new.view(),
         forms.text_form("Remix", Press("remix", "k7q2"), text, "[]"),

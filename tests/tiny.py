@@ -12,7 +12,7 @@ from engine.catalogue import PACKAGE_DIR, Model
 
 TINY = Model(
     name="tiny", title="Tiny", family="sd", folder="tiny", licence="Apache-2.0", native_px=64, multiple=16,
-    steps=8, max_steps=50, guidance_scale=4.0, max_guidance_scale=20.0, scheduler="ddim", weight=1.0, vram_bytes=0,
+    steps=8, max_steps=50, guidance_scale=4.0, max_guidance_scale=20.0, scheduler="ddim", weight=1.0,
     upscaler_class="engine.builtin.networks:Upscaler", upscaler_folder="tiny/upscaler",
 )  # fmt: skip
 

@@ -58,7 +58,7 @@ def _time(report: Report, written: str) -> None:
 
     def parse() -> None:
         with suppress(Refused):
-            prompt.parse(written, **text.HERE)
+            prompt.parse(written, text.HERE)
 
     seconds = _seconds(parse)
     if seconds > LONGEST_SECONDS:
