@@ -74,6 +74,7 @@ class Rule:
     weight: float | None = None
     waiting: int | None = None
     ends_ms: int | None = None
+    is_capped: bool = False  # an admin of the place has set it: more than the place's cap does not count
 
 
 def units_for(rules: Iterable[Rule], roles: Collection[str], default: int, model: str = "") -> int | None:
@@ -99,6 +100,12 @@ def units_for(rules: Iterable[Rule], roles: Collection[str], default: int, model
 def pool_of(rules: Iterable[Rule]) -> int | None:
     """What everyone at the place may take together."""
     return next((rule.units for rule in rules if rule.subject == "place" and rule.scope != EVERYWHERE), None)
+
+
+def cap_of(rules: Iterable[Rule], limits: Limits) -> int:
+    """What an admin of the place may let one person have there."""
+    pool = pool_of(rules)
+    return limits.admin_cap if pool is None else pool
 
 
 def weight_for(rules: Iterable[Rule], roles: Collection[str]) -> float:

@@ -47,7 +47,7 @@ class QuotaView:
         return cls(
             used=account.used,
             reserved=account.reserved,
-            allowance=account.allowance + account.granted,
+            allowance=account.allowance,
             is_limited=is_limited,
             next_free_ms=account.next_free_ms,
             charges=account.charges,

@@ -18,17 +18,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from bot.allowances import EVERYWHERE, Limits, Rule, Window
-from bot.errors import QuotaExceeded
+from bot.errors import AboveCap, QuotaExceeded
 from bot.jobs import Identity, Image, Place, Status
 from bot.store import Act, Store
 from bot.store.connection import DataLock, _open
 from tests.house import Clock, a_draw, wanted
 
-ALLOWANCE, POOL = 12, 30
+ALLOWANCE, POOL, CAP = 12, 30, 20
 WINDOWS = [Window(), Window("day", ZoneInfo("Europe/Berlin")), Window("week", ZoneInfo("America/New_York"))]
 PLACES = [Place("discord", "one"), Place("discord", "two")]
-STEPS_A_RUN = 100
-_FOLDER = tempfile.TemporaryDirectory()
+BY = st.sampled_from([(None, False), *((place, is_capped) for place in PLACES for is_capped in (False, True))])
+STEPS_A_RUN = 200
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # where no disk makes it slow
+_FOLDER = tempfile.TemporaryDirectory(dir=_MEMORY)
 
 
 @dataclass
@@ -52,9 +54,9 @@ class Entry:
 class Someone:
     """What the model knows of one person."""
 
-    own: int | None = None  # their allowance, if one was set
-    grants: list[tuple[int, int, Place | None]] = field(default_factory=list)
-    resets: dict[Place | None, int] = field(default_factory=dict)
+    own: dict[Place | None, tuple[int, bool]] = field(default_factory=dict)  # their allowance; whether an admin set it
+    grants: list[tuple[int, int, Place | None, bool]] = field(default_factory=list)
+    resets: dict[Place | None, tuple[int, bool]] = field(default_factory=dict)
     last_ms: int = 0  # the latest that anything of theirs counts
 
 
@@ -63,7 +65,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.directory, self.clock = tempfile.TemporaryDirectory(), Clock()
+        self.directory, self.clock = tempfile.TemporaryDirectory(dir=_MEMORY), Clock()
         shutil.copy(_empty(), Path(self.directory.name) / "limner.db")
         self.open()
         names = ("ada", "bob")
@@ -76,7 +78,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.pools: dict[Place, int] = {}
         self.grant_times: dict[Place | None, list[int]] = {}
         self.keys = 0
-        self.limits = Limits(allowance=ALLOWANCE, own_waiting=None, waiting=10_000)
+        self.limits = Limits(ALLOWANCE, own_waiting=None, waiting=10_000, admin_cap=CAP)
 
     def open(self):
         self.lock = DataLock(Path(self.directory.name))
@@ -104,24 +106,38 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def now_of(self, person) -> int:
         known = self.known[person.id]
-        return max(self.clock(), known.last_ms, *(ms + 1 for ms in known.resets.values()), 0)
+        return max(self.clock(), known.last_ms, *(ms + 1 for ms, _ in known.resets.values()), 0)
 
-    def counted(self, person, place) -> list[Entry]:
-        known, window = self.known[person.id], self.limits.window
-        since = max(window.since_ms(self.now_of(person)), known.resets.get(None, 0), known.resets.get(place, 0))
-        return [job for job in self.jobs.values() if job.person == person.id and job.counts_ms > since]
+    def taken(self, person, place, at, *, by_operator=False) -> int:
+        """Units that count for a person at a place, of what was taken at another; or if admins had reset nothing."""
+        resets = [self.known[person.id].resets.get(where, (0, False)) for where in (None, place)]
+        since = max(self.limits.window.since_ms(self.now_of(person)), 0)
+        since = max([since, *(ms for ms, is_capped in resets if not (by_operator and is_capped))])
+        mine = [job for job in self.jobs.values() if job.person == person.id and job.place == at]
+        return sum(job.taken for job in mine if job.counts_ms > since)
+
+    def granted(self, person, *places, by_operator=False) -> int:
+        found = [each for each in self.known[person.id].grants if each[1] > self.clock() and each[2] in places]
+        return sum(units for units, _, _, is_capped in found if not (by_operator and is_capped))
+
+    def cap(self, place) -> int:
+        return self.pools.get(place, CAP)
+
+    def allowance(self, person, place, *, by_operator=False) -> int:
+        """With what is granted, as the operator alone or everybody has given it."""
+        found = [self.known[person.id].own.get(where) for where in (None, place)]
+        own = [each[0] for each in found if each and not (by_operator and each[1])]
+        return min(own, default=ALLOWANCE) + self.granted(person, None, place, by_operator=by_operator)
+
+    def most(self, person, place) -> int:
+        return max(self.cap(place), self.allowance(person, place, by_operator=True))
 
     def left(self, person, place) -> int:
-        known, jobs = self.known[person.id], self.counted(person, place)
-        granted: dict[Place | None, int] = {}
-        for units, ends_ms, where in known.grants:
-            if ends_ms > self.clock():
-                granted[where] = granted.get(where, 0) + units
-        left = (ALLOWANCE if known.own is None else known.own) + granted.get(None, 0)
-        for each in PLACES:
-            taken = sum(job.taken for job in jobs if job.place == each)
-            left += granted.get(each, 0) - taken if each == place else -max(0, taken - granted.get(each, 0))
-        return left
+        most = self.most(person, place)
+        left = min(most, self.allowance(person, place)) - self.taken(person, place, place)
+        for other in {*PLACES} - {place}:
+            left -= max(0, self.taken(person, place, other) - self.granted(person, other))
+        return min(left, most - self.taken(person, place, place, by_operator=True))
 
     def pool_left(self, place) -> int:
         if place not in self.pools:
@@ -186,32 +202,52 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.run(self.store.cancelled(job_id, self.clock()))
             self.jobs[job_id].status = Status.FAILED if fails else Status.CANCELLED
 
-    def act(self, verb, place=None):
-        scope = place.workspace if place else EVERYWHERE
-        return Act(self.key(), self.clock(), self.people[0].id, "operator", scope, verb, "why")
+    def act(self, verb, place=None, is_capped=False):
+        scope, authority = place.workspace if place else EVERYWHERE, "admin" if is_capped else "operator"
+        return Act(self.key(), self.clock(), self.people[0].id, authority, scope, verb, "why")
 
-    @rule(who=st.integers(0, 1), units=st.integers(1, 5), hours=st.integers(1, 48), where=st.integers(0, 2))
-    def grant(self, who, units, hours, where):
-        person, place, ends_ms = self.people[who], [*PLACES, None][where], self.clock() + hours * 3_600_000
-        self.run(self.store.rules.grant(self.act("quota grant", place), person, units, ends_ms, self.limits))
+    def is_given(self, call, place, is_capped, units) -> bool:
+        """Whether the order is carried out; an admin's is refused if it is above the cap."""
+        if is_capped and units > self.cap(place):
+            with pytest.raises(AboveCap):
+                self.run(call)
+            return False
+        self.run(call)
+        return True
+
+    @rule(who=st.integers(0, 1), units=st.integers(1, 5), hours=st.integers(1, 48), by=BY)
+    def grant(self, who, units, hours, by):
+        person, (place, is_capped), ends_ms = self.people[who], by, self.clock() + hours * 3_600_000
+        before = 0
+        if is_capped:
+            before = min(self.most(person, place), self.allowance(person, place))
+        act = self.act("quota grant", place, is_capped)
+        call = self.store.rules.grant(act, person, units, ends_ms, self.limits)
+        if not self.is_given(call, place, is_capped, before + units):
+            return
         known = self.known[person.id]
-        known.grants.append((units, ends_ms, place))
+        known.grants.append((units, ends_ms, place, is_capped))
         known.last_ms = max(known.last_ms, self.clock())
         self.grant_times.setdefault(place, []).append(self.clock())
 
-    @rule(who=st.integers(0, 1), where=st.integers(0, 2))
-    def reset(self, who, where):
-        person, place = self.people[who], [*PLACES, None][where]
+    @rule(who=st.integers(0, 1), by=BY)
+    def reset(self, who, by):
+        person, (place, is_capped) = self.people[who], by
         counts_ms = self.now_of(person)
-        self.run(self.store.rules.reset(self.act("quota reset", place), person, self.limits))
-        self.known[person.id].resets[place] = counts_ms
+        self.run(self.store.rules.reset(self.act("quota reset", place, is_capped), person, self.limits))
+        self.known[person.id].resets[place] = counts_ms, is_capped
 
-    @rule(who=st.integers(0, 1), units=st.one_of(st.none(), st.integers(0, 30)))
-    def allow(self, who, units):
-        person = self.people[who]
-        rule = Rule(EVERYWHERE, "person", str(person.id), units=units)
-        self.run(self.store.rules.allow(self.act("quota set"), rule, self.limits, person=person.id))
-        self.known[person.id].own = units
+    @rule(who=st.integers(0, 1), units=st.one_of(st.none(), st.integers(0, 30)), by=BY)
+    def allow(self, who, units, by):
+        person, (place, is_capped) = self.people[who], by
+        act = self.act("quota set", place, is_capped)
+        rule = Rule(act.scope, "person", str(person.id), units=units)
+        call = self.store.rules.allow(act, rule, self.limits, person=person.id)
+        if not self.is_given(call, place, is_capped, (units or 0) + self.granted(person, None, place)):
+            return
+        self.known[person.id].own.pop(place, None)
+        if units is not None:
+            self.known[person.id].own[place] = units, is_capped
 
     @rule(where=st.integers(0, 1), units=st.one_of(st.none(), st.just(POOL)))
     def pool(self, where, units):
@@ -232,7 +268,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 2))
     def count_otherwise(self, number):
-        self.limits = Limits(ALLOWANCE, None, 10_000, WINDOWS[number])
+        self.limits = Limits(ALLOWANCE, None, 10_000, WINDOWS[number], CAP)
 
     @rule(often=st.integers(0, 19))
     def restart(self, often):
@@ -248,7 +284,7 @@ class LedgerMachine(RuleBasedStateMachine):
         turn = LedgerMachine.taken_steps
         person, place = self.people[turn % 2], PLACES[turn // 2 % 2]
         account = self.run(self.store.account(person, self.clock(), place, self.limits))
-        assert account.allowance + account.granted - account.used == self.left(person, place)
+        assert account.allowance - account.used == self.left(person, place)
         assert account.charged >= 0
         assert account.reserved >= 0
         if LedgerMachine.taken_steps % 20 == 0:

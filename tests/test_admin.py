@@ -408,8 +408,18 @@ async def test_a_cap_is_not_passed_by_resets(desk):
     for _ in range(6):
         await desk.draws("bob", "a car --n 4")
     desk.house.clock.pass_seconds(1)
-    with pytest.raises(AboveCap):
-        await desk.says("quota reset bob")
+    assert "48 → 8 units used" in await desk.says("quota reset bob")
+    assert await desk.left("bob") == 52
+    assert "8 → 0 units used" in await desk.operator("quota reset bob --at here")
+    assert await desk.left("bob") == 60
+
+
+async def test_a_cap_is_not_passed_by_a_role_that_comes_later(desk):
+    await desk.says("quota grant bob 80")
+    await desk.says("quota role patrons 90")
+    assert (await desk.left("bob", roles=["900"]), await desk.left("carol", roles=["900"])) == (100, 90)
+    await desk.operator("quota role patrons 150 --at here")
+    assert await desk.left("bob", roles=["900"]) == 150
 
 
 async def test_a_pool_is_the_cap_of_its_place(desk):

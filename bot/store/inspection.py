@@ -13,7 +13,7 @@ from bot.store.ledger import Account
 SQLITE_VERSION = sqlite3.sqlite_version_info
 SQLITE_MENDED = (3, 51, 3)  # before it, two writing connections could damage a WAL database
 
-_EMPTY = Account(allowance=0, granted=0, used=0, charged=0, reserved=0, next_free_ms=None, charges=(), grants=())
+_EMPTY = Account(allowance=0, used=0, charged=0, reserved=0, next_free_ms=None, charges=(), grants=())
 
 
 @dataclass(frozen=True, slots=True)

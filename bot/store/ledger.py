@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from bot.allowances import EVERYWHERE, Limits, Rule, Scope, Window, pool_of, units_for
+from bot.allowances import EVERYWHERE, Limits, Rule, Scope, Window, cap_of, pool_of, units_for
 from bot.errors import QuotaExceeded
 from bot.jobs import Person
 from bot.store import rules
@@ -22,9 +22,9 @@ _LAST = """
                coalesce((SELECT max(counts_ms) + 1 FROM resets WHERE person_id = :person), 0))
 """
 _LAST_AT = "SELECT coalesce(max(counts_ms), 0) FROM ledger WHERE platform = :platform AND workspace_id = :workspace_id"
-_RESET = """
-    SELECT coalesce(max(counts_ms), 0) FROM resets WHERE person_id = :person
-        AND (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
+_RESETS = """
+    SELECT coalesce(max(counts_ms), 0), coalesce(max(counts_ms) FILTER (WHERE NOT is_capped), 0) FROM resets
+    WHERE person_id = :person AND (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
 """
 _TAKEN = """
     SELECT counts_ms, platform, workspace_id, model, sum(iif(kind = 'reserve', units, -units)) AS taken
@@ -52,8 +52,9 @@ _LAST_CHARGES = """
     WHERE person_id = :person AND kind = 'charge' GROUP BY job_id ORDER BY max(id) DESC LIMIT 5
 """
 _GRANTS = """
-    SELECT units, ends_ms, reason, platform, workspace_id FROM ledger
-    WHERE person_id = :person AND kind = 'grant' AND ends_ms > :now_ms ORDER BY ends_ms
+    SELECT units, ends_ms, reason, platform, workspace_id,
+        (SELECT authority <> 'operator' FROM audit WHERE number = audit_number) AS is_capped
+    FROM ledger WHERE person_id = :person AND kind = 'grant' AND ends_ms > :now_ms ORDER BY ends_ms
 """
 _PROBLEMS = """
     SELECT j.id, j.status, j.units,
@@ -91,6 +92,7 @@ class Grant:
     ends_ms: int
     reason: str = ""
     scope: Scope = EVERYWHERE  # where it counts
+    is_capped: bool = False  # by an admin of the place
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,8 @@ class Purse:
 class Account:
     """What a person has at one place now, in units."""
 
-    allowance: int  # of a window, without the grants
-    granted: int  # on top of the allowance, here and now
-    used: int  # of both together
+    allowance: int  # of a window, with what is granted here and now
+    used: int
     charged: int
     reserved: int  # of jobs not yet delivered
     next_free_ms: int | None  # when the oldest units of the window come back
@@ -183,29 +184,26 @@ def grant(conn: sqlite3.Connection, person: int, units: int, ends_ms: int, act: 
     _enter(conn, person, "grant", units, ends_ms=ends_ms, reason=act.reason, audit_number=number, **of)
 
 
-def reset(conn: sqlite3.Connection, *, person: int, scope: Scope, now_ms: int) -> None:
-    """At `scope` nothing counts that was taken until now."""
-    rules.set_reset(conn, person, scope, _clock_ms(conn, person, now_ms))
+def reset(conn: sqlite3.Connection, person: int, act: Act) -> None:
+    """Where the order counts, nothing does that was taken until now."""
+    counts_ms = _clock_ms(conn, person, act.at_ms)
+    rules.set_reset(conn, person, act.scope, counts_ms, is_capped=act.is_capped)
 
 
 def account(conn: sqlite3.Connection, *, person: Person, scope: Scope, limits: Limits, now_ms: int) -> Account:
     in_force = rules.in_force(conn, scope, person.id, now_ms)
-    purse = _own(conn, person, scope, limits, in_force, now_ms)
-    grants = _grants(conn, person.id, now_ms)
-    here = [each for each in grants if each.scope in (EVERYWHERE, scope)]
-    at = {"person": person.id, "since_ms": _since_ms(conn, person.id, scope, limits.window, now_ms)}
+    own = _own(conn, person, scope, limits, in_force, now_ms)
+    at = {"person": person.id, "since_ms": own.since_ms}
     (charged,) = conn.execute(_CHARGED, at).fetchone()
-    allowance = _units(in_force, person, limits)
-    granted = sum(each.units for each in here)
+    uses = own.purses[0].uses
     return Account(
-        allowance=allowance,
-        granted=granted,
-        used=allowance + granted - purse.left,
+        allowance=own.allowance,
+        used=own.allowance - min(purse.left for purse in own.purses),
         charged=charged,
-        reserved=sum(use.units for use in purse.uses) - charged,
-        next_free_ms=limits.window.frees_ms(purse.uses[0].counts_ms) if purse.uses else None,
+        reserved=sum(use.units for use in uses) - charged,
+        next_free_ms=limits.window.frees_ms(uses[0].counts_ms) if uses else None,
         charges=tuple(Charge(**row) for row in conn.execute(_LAST_CHARGES, at)),
-        grants=tuple(here),
+        grants=tuple(own.grants),
     )
 
 
@@ -218,13 +216,6 @@ def taken_at(conn: sqlite3.Connection, scope: Scope, window: Window, now_ms: int
     values = {"platform": scope[0], "workspace_id": scope[1]}
     (last_ms,) = conn.execute(_LAST_AT, values).fetchone()
     return _uses(conn, _TAKEN_AT, values | {"since_ms": window.since_ms(max(now_ms, last_ms))})
-
-
-def taken_here(conn: sqlite3.Connection, person: int, scope: Scope, window: Window, now_ms: int) -> int:
-    """What a person has taken at one place within the window, whatever was reset."""
-    since_ms = window.since_ms(_clock_ms(conn, person, now_ms))
-    uses = _uses(conn, _TAKEN, {"person": person, "since_ms": since_ms})
-    return sum(use.units for use in uses if use.scope == scope)
 
 
 def problems(conn: sqlite3.Connection) -> list[str]:
@@ -245,12 +236,12 @@ def _require(
     in_force: Sequence[Rule],
     now_ms: int,
 ) -> None:
-    own = _own(conn, person, scope, limits, in_force, now_ms)
-    asked = [(own, sum(each.units for each in wanted))]
+    purses = _own(conn, person, scope, limits, in_force, now_ms).purses
+    asked = [(purse, sum(each.units for each in wanted)) for purse in purses]
     for model in {each.model for each in wanted}:
         limit = units_for(in_force, person.roles, 0, model)
         if limit is not None:
-            uses = [use for use in own.uses if use.model == model]
+            uses = [use for use in purses[0].uses if use.model == model]
             asked.append((Purse("model", limit, uses), sum(each.units for each in wanted if each.model == model)))
     if (pool := pool_of(in_force)) is not None:
         asked.append((Purse("place", pool, taken_at(conn, scope, limits.window, now_ms)), asked[0][1]))
@@ -264,30 +255,47 @@ def _require(
     raise QuotaExceeded(needed=needed, left=max(0, purse.left), free_at_ms=free_at_ms, whose=purse.whose)
 
 
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What one person may take at a place."""
+
+    allowance: int  # with the grants
+    grants: Sequence[Grant]  # that count there
+    purses: tuple[Purse, Purse]  # of the person; of what the place's admins may let them take there, whatever they do
+    since_ms: int
+
+
 def _own(
     conn: sqlite3.Connection, person: Person, scope: Scope, limits: Limits, in_force: Sequence[Rule], now_ms: int
-) -> Purse:
+) -> _Own:
     """What is taken elsewhere counts here, but for what a grant of that place has covered."""
-    since_ms = _since_ms(conn, person.id, scope, limits.window, now_ms)
-    uses = _uses(conn, _TAKEN, {"person": person.id, "since_ms": since_ms})
-    limit = _units(in_force, person, limits)
-    granted: dict[Scope, int] = {}
-    for each in _grants(conn, person.id, now_ms):
-        granted[each.scope] = granted.get(each.scope, 0) + each.units
-    for place, units in granted.items():
-        taken = sum(use.units for use in uses if use.scope == place)
-        limit += units if place in (EVERYWHERE, scope) else min(units, taken)
-    return Purse("person", limit, uses)
+    values = {"person": person.id, "platform": scope[0], "workspace_id": scope[1]}
+    reset_ms, operators_ms = conn.execute(_RESETS, values).fetchone()
+    begins_ms = max(limits.window.since_ms(_clock_ms(conn, person.id, now_ms)), operators_ms)
+    uses = _uses(conn, _TAKEN, {"person": person.id, "since_ms": begins_ms})
+    counted = [use for use in uses if use.counts_ms > reset_ms]
+    grants = _grants(conn, person.id, now_ms)
+    here = [each for each in grants if each.scope in (EVERYWHERE, scope)]
+    most = max(cap_of(in_force, limits), _given(person, limits, in_force, here, is_capped=False))
+    allowance = min(most, _given(person, limits, in_force, here))
+    covered = 0
+    for place in {each.scope for each in grants} - {EVERYWHERE, scope}:
+        taken = sum(use.units for use in counted if use.scope == place)
+        covered += min(taken, sum(each.units for each in grants if each.scope == place))
+    purses = (
+        Purse("person", allowance + covered, counted),
+        Purse("person", most, [use for use in uses if use.scope == scope]),
+    )
+    return _Own(allowance, here, purses, max(begins_ms, reset_ms))
 
 
-def _units(in_force: Sequence[Rule], person: Person, limits: Limits) -> int:
-    return units_for(in_force, person.roles, limits.allowance or 0) or 0
-
-
-def _since_ms(conn: sqlite3.Connection, person: int, scope: Scope, window: Window, now_ms: int) -> int:
-    values = {"person": person, "platform": scope[0], "workspace_id": scope[1]}
-    (reset_ms,) = conn.execute(_RESET, values).fetchone()
-    return max(window.since_ms(_clock_ms(conn, person, now_ms)), int(reset_ms))
+def _given(
+    person: Person, limits: Limits, in_force: Sequence[Rule], grants: Sequence[Grant], *, is_capped: bool = True
+) -> int:
+    """An allowance and the grants on top of it; without what is capped, the operator's alone."""
+    found = [rule for rule in in_force if is_capped or not rule.is_capped]
+    granted = sum(each.units for each in grants if is_capped or not each.is_capped)
+    return (units_for(found, person.roles, limits.allowance or 0) or 0) + granted
 
 
 def _clock_ms(conn: sqlite3.Connection, person: int, now_ms: int) -> int:
@@ -303,7 +311,10 @@ def _uses(conn: sqlite3.Connection, sql: str, values: dict[str, object]) -> list
 
 def _grants(conn: sqlite3.Connection, person: int, now_ms: int) -> list[Grant]:
     rows = conn.execute(_GRANTS, {"person": person, "now_ms": now_ms}).fetchall()
-    return [Grant(r["units"], r["ends_ms"], r["reason"] or "", (r["platform"], r["workspace_id"])) for r in rows]
+    return [
+        Grant(r["units"], r["ends_ms"], r["reason"] or "", (r["platform"], r["workspace_id"]), bool(r["is_capped"]))
+        for r in rows
+    ]
 
 
 def _enter(

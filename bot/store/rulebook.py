@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 
-from bot.allowances import Limits, Rule, Scope, pool_of, units_for
+from bot.allowances import Limits, Rule, Scope, cap_of, units_for
 from bot.errors import AboveCap
 from bot.jobs import Identity, Person
 from bot.store import ledger, rules, statistics
@@ -35,15 +35,14 @@ class Rulebook:
             was = _said(before) if before else common
             if rule.subject != "place":
                 _require_cap(conn, act, limits, (kept.units or 0) + _granted(conn, person, act))
-            rules.set_rule(conn, kept)
+            rules.set_rule(conn, replace(kept, is_capped=act.is_capped))
             return _written(conn, act, was, _said(kept), person=person, subject=label, ends_ms=kept.ends_ms)
 
         return await self._decide(act, decide)
 
     async def grant(self, act: Act, person: Person, units: int, ends_ms: int, limits: Limits) -> Entry:
         def decide(conn: sqlite3.Connection) -> Entry:
-            now = ledger.account(conn, person=person, scope=act.scope, limits=limits, now_ms=act.at_ms)
-            before = now.allowance + now.granted
+            before = ledger.account(conn, person=person, scope=act.scope, limits=limits, now_ms=act.at_ms).allowance
             _require_cap(conn, act, limits, before + units)
             entry = _written(conn, act, str(before), str(before + units), person=person.id, ends_ms=ends_ms)
             ledger.grant(conn, person.id, units, ends_ms, act, entry.number)
@@ -52,14 +51,15 @@ class Rulebook:
         return await self._decide(act, decide)
 
     async def reset(self, act: Act, person: Person, limits: Limits) -> Entry:
-        """What the person has used no longer counts at the scope."""
+        """What the person has used no longer counts at the scope, but against its cap where an admin says so."""
+
+        def used(conn: sqlite3.Connection) -> str:
+            return str(ledger.account(conn, person=person, scope=act.scope, limits=limits, now_ms=act.at_ms).used)
 
         def decide(conn: sqlite3.Connection) -> Entry:
-            now = ledger.account(conn, person=person, scope=act.scope, limits=limits, now_ms=act.at_ms)
-            taken = ledger.taken_here(conn, person.id, act.scope, limits.window, act.at_ms)
-            _require_cap(conn, act, limits, now.allowance + now.granted + taken)
-            ledger.reset(conn, person=person.id, scope=act.scope, now_ms=act.at_ms)
-            return _written(conn, act, str(now.used), "0", person=person.id)
+            before = used(conn)
+            ledger.reset(conn, person.id, act)
+            return _written(conn, act, before, used(conn), person=person.id)
 
         return await self._decide(act, decide)
 
@@ -140,11 +140,8 @@ def _written(
 
 
 def _require_cap(conn: sqlite3.Connection, act: Act, limits: Limits, units: int) -> None:
-    if act.authority == "operator":
-        return
-    pool = pool_of(rules.in_force(conn, act.scope, 0, act.at_ms))
-    cap = limits.admin_cap if pool is None else pool
-    if units > cap:
+    cap = cap_of(rules.in_force(conn, act.scope, 0, act.at_ms), limits)
+    if act.is_capped and units > cap:
         raise AboveCap(cap)
 
 

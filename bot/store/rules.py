@@ -28,7 +28,7 @@ _RULES = """
 """
 _SET_RULE = """
     INSERT OR REPLACE INTO allowances VALUES (:platform, :workspace_id, :subject, :subject_id, :model,
-        :units, :weight, :waiting, :ends_ms)
+        :units, :weight, :waiting, :ends_ms, :is_capped)
 """
 _THE_RULE = """
     platform = :platform AND workspace_id = :workspace_id AND subject = :subject AND subject_id = :subject_id
@@ -65,6 +65,11 @@ class Act:
     scope: Scope
     verb: str
     reason: str = ""
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the cap of the place holds for what is given."""
+        return self.authority != "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +180,8 @@ def set_pause(conn: sqlite3.Connection, scope: Scope, halt: Halt | None) -> None
         conn.execute("INSERT INTO pauses VALUES (?, ?, ?, ?)", (*scope, halt.ends_ms, halt.reason))
 
 
-def set_reset(conn: sqlite3.Connection, person: int, scope: Scope, counts_ms: int) -> None:
-    conn.execute("INSERT OR REPLACE INTO resets VALUES (?, ?, ?, ?)", (person, *scope, counts_ms))
+def set_reset(conn: sqlite3.Connection, person: int, scope: Scope, counts_ms: int, *, is_capped: bool) -> None:
+    conn.execute("INSERT OR REPLACE INTO resets VALUES (?, ?, ?, ?, ?)", (person, *scope, counts_ms, is_capped))
 
 
 def was_here(conn: sqlite3.Connection, person: int, scope: Scope) -> bool:
@@ -197,7 +202,8 @@ def _of(scope: Scope) -> dict[str, object]:
 
 def _rule(row: sqlite3.Row) -> Rule:
     kept = ("subject", "subject_id", "model", "units", "weight", "waiting", "ends_ms")
-    return Rule((row["platform"], row["workspace_id"]), **{name: row[name] for name in kept})
+    scope = row["platform"], row["workspace_id"]
+    return Rule(scope, **{name: row[name] for name in kept}, is_capped=bool(row["is_capped"]))
 
 
 def _entry(row: sqlite3.Row) -> Entry:
