@@ -34,7 +34,8 @@ def main() -> None:
     _endurance(burst, lambda folder, given: endurance.burst(folder, given.n))
     soak = commands.add_parser("soak", help="so many jobs through the real process: memory and files stay level")
     soak.add_argument("--jobs", type=int, required=True)
-    _endurance(soak, lambda folder, given: endurance.soak(folder, given.jobs))
+    soak.add_argument("--seconds", type=float, default=1e9, help="stop asking after that long")
+    _endurance(soak, lambda folder, given: endurance.soak(folder, given.jobs, given.seconds))
     arguments = parser.parse_args()
     sys.exit(arguments.call(arguments))
 

@@ -49,7 +49,7 @@ class Verdict:
 
 def states(file: Path) -> Counter[str]:
     """How many jobs stand in each unfinished state: what a kill has hit."""
-    with closing(_read_only(file)) as conn:
+    with closing(read_only(file)) as conn:
         marks = ", ".join("?" * len(UNFINISHED))
         rows = conn.execute(f"SELECT status, count(*) FROM jobs WHERE status IN ({marks}) GROUP BY status", UNFINISHED)
         return Counter(dict(rows.fetchall()))
@@ -57,13 +57,13 @@ def states(file: Path) -> Counter[str]:
 
 def is_mending(file: Path) -> bool:
     """Is a job on its way that the engine has died of once?"""
-    with closing(_read_only(file)) as conn:
+    with closing(read_only(file)) as conn:
         waits = "SELECT 1 FROM jobs WHERE deaths > 0 AND status IN ('queued', 'running')"
         return conn.execute(waits).fetchone() is not None
 
 
 def judge(file: Path, platform: str, asked: Iterable[Asked], shown: Mapping[str, Sequence[Shown]]) -> Verdict:
-    with closing(_read_only(file)) as conn:
+    with closing(read_only(file)) as conn:
         jobs = conn.execute(
             "SELECT j.*, i.key FROM jobs j JOIN intakes i ON i.id = j.intake_id WHERE j.platform = ?", (platform,)
         ).fetchall()
@@ -136,7 +136,7 @@ def _own(message: Shown, job_id: str) -> list[str]:
     return [name for name in message.pictures if name.startswith(f"limner-{job_id}-")]
 
 
-def _read_only(file: Path) -> sqlite3.Connection:
+def read_only(file: Path) -> sqlite3.Connection:
     conn = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
     conn.row_factory = sqlite3.Row
     return conn

@@ -5,17 +5,20 @@ import contextlib
 import os
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.store import PAGE_NOTE
 from bot.store.ledger import _PROBLEMS
+from tests.chaos.audit import read_only, states
 from tests.chaos.processes import Bot
 from tests.house import House
 
 BURST_P99_SECONDS, BURST_BYTES = 1.0, 200 * 2**20
 SLOPE_BYTES = 2**20  # for 10,000 jobs
-IN_FLIGHT = 24
+IN_FLIGHT, ROUND = 24, 12  # jobs on their way; jobs that are asked for at once
 
 
 @dataclass
@@ -108,30 +111,30 @@ class Soak:
         return is_right and self.files_more <= 4 and (self.jobs < 20_000 or self.bytes_per_10k < SLOPE_BYTES)
 
 
-async def soak(folder: Path, jobs: int) -> Soak:
-    """One job after the other through the real process and its page; a fake engine draws them."""
+async def soak(folder: Path, jobs: int, limit_seconds: float = 1e9) -> Soak:
+    """A few at a time through the real process and its page, until the time is over; a fake engine draws them."""
     import aiohttp
 
-    report, began, every = Soak(jobs), time.monotonic(), max(50, jobs // 40)
-    bot = Bot(folder / "data", LIMNER_FAKE_STEP_SECONDS="0", LIMNER_WAITING="1000", LIMNER_WEB_PORT="18473")
+    report, began = Soak(jobs), time.monotonic()
+    bot = Bot(folder / "data", LIMNER_FAKE_STEP_SECONDS="0", LIMNER_WAITING="1000")
     await bot.start()
     try:
-        async with aiohttp.ClientSession("http://127.0.0.1:18473") as page:
-            await _answers(page)
-            turns = asyncio.Semaphore(IN_FLIGHT)
-            async with asyncio.TaskGroup() as group:
-                for number in range(jobs):
-                    await turns.acquire()
-                    group.create_task(_one(page, turns, number))
-                    if number % every == 0:
-                        report.samples.append(_sample(bot, number))
-        await _quiet(bot)
-        report.samples.append(_sample(bot, jobs))
+        async with aiohttp.ClientSession(await _page_of(bot)) as page:
+            for number in range(0, jobs, ROUND):
+                if time.monotonic() > began + limit_seconds:
+                    report.jobs = number
+                    break
+                if number // ROUND % max(1, jobs // ROUND // 40) == 0:
+                    report.samples.append(_sample(bot, number))
+                await asyncio.gather(*(_ask(page, each) for each in range(number, min(number + ROUND, jobs))))
+                await _fewer_than(IN_FLIGHT, bot)
+        await _fewer_than(1, bot)
+        report.samples.append(_sample(bot, report.jobs))
         await bot.end(with_signal=15)
     finally:
         await bot.close()
     _weigh(report)
-    with contextlib.closing(sqlite3.connect(bot.data / "limner.db")) as conn:
+    with closing(read_only(bot.data / "limner.db")) as conn:
         counts = dict(conn.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
         report.ledger_problems = len(conn.execute(_PROBLEMS).fetchall())
     report.delivered, report.seconds = counts.pop("delivered", 0), time.monotonic() - began
@@ -141,36 +144,28 @@ async def soak(folder: Path, jobs: int) -> Soak:
     return report
 
 
-async def _answers(page: Any) -> None:
-    import aiohttp
-
-    for _ in range(600):
-        with contextlib.suppress(aiohttp.ClientConnectionError):
-            await page.get("/healthz")
-            return
-        await asyncio.sleep(0.05)
-    raise TimeoutError("the page does not answer")
-
-
-async def _one(page: Any, turns: asyncio.Semaphore, number: int) -> None:
-    try:
-        text = f"/imagine a red car --quality draft --steps 1 --seed {number}"
-        async with page.post("/api/commands", json={"text": text}) as answer:
-            job_id = (await answer.json())["job"]["id"]
+async def _page_of(bot: Bot) -> str:
+    """Where its page is, once it says so."""
+    async with asyncio.timeout(240):
         while True:
-            async with page.get(f"/api/jobs/{job_id}") as answer:
-                if (await answer.json())["job"]["status"] in ("delivered", "failed", "undeliverable"):
-                    return
-            await asyncio.sleep(0.2)
-    finally:
-        turns.release()
+            with contextlib.suppress(sqlite3.OperationalError), closing(read_only(bot.data / "limner.db")) as conn:
+                if row := conn.execute("SELECT value FROM notes WHERE name = ?", (PAGE_NOTE,)).fetchone():
+                    return str(row[0])
+            await asyncio.sleep(0.05)
 
 
-async def _quiet(bot: Bot) -> None:
-    from tests.chaos.audit import states
+async def _ask(page: Any, number: int) -> None:
+    text = f"/imagine a red car --quality draft --steps 1 --seed {number}"
+    async with page.post("/api/commands", json={"text": text}) as answer:
+        job_id = (await answer.json())["job"]["id"]
+    async with page.get(f"/api/jobs/{job_id}") as answer:
+        assert (await answer.json())["job"]["id"] == job_id
 
-    while states(bot.data / "limner.db"):  # noqa: ASYNC110 - it looks at another process
-        await asyncio.sleep(0.1)
+
+async def _fewer_than(most: int, bot: Bot) -> None:
+    """Until so few jobs are on their way: asked of the database, which costs the bot nothing."""
+    while sum(states(bot.data / "limner.db").values()) >= most:  # noqa: ASYNC110 - it looks at another process
+        await asyncio.sleep(0.02)
 
 
 def _sample(bot: Bot, number: int) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ from tests.chaos.on_discord import OnDiscord
 from tests.chaos.processes import Bot
 
 TEMPORARY = 75  # whoever started it starts it again
-DAY_SECONDS, SETTLED_SECONDS = 40.0, 40.0
+DAY_SECONDS, SETTLED_SECONDS = 240.0, 120.0  # only what is lost waits so long
 SETTINGS = {"LIMNER_ALLOWANCE": "1000", "LIMNER_FAKE_STEP_SECONDS": "0.005"}
 
 
