@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 WRITE_AGAIN_SECONDS = 1.0
+SHOW_AGAIN_SECONDS = 0.0001  # for each job that waits: to tell them their places takes a tenth of that
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class Dispatch:
         self._kept_after: dict[str, Literal["bot", "engine"]] = {}  # of those that wait again
         self._drawing: dict[str, Drawing] = {}
         self._pauses: dict[Scope, Halt] = {}
-        self._wake = asyncio.Event()
+        self._wake, self._moved = asyncio.Event(), asyncio.Event()
         self._idle = asyncio.Event()  # the engine has none of our jobs
         self._is_draining = False
         self.engine_name: str | None = None  # version, device and dtype of the engine, as jobs record it
@@ -87,6 +88,7 @@ class Dispatch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._admit())
+            group.create_task(self._show_queue())
 
     async def drain(self) -> None:
         """Hand the engine nothing more; return once it has drawn what it has. The queue stays in the store."""
@@ -149,7 +151,7 @@ class Dispatch:
             await self._hand_over(waiting)
         if not self._drawing:
             self._idle.set()
-        self._show_queue()
+        self._moved.set()
 
     def _next(self) -> Waiting | None:
         if self._engine.ready is None or self._is_draining:
@@ -344,7 +346,14 @@ class Dispatch:
                 log.warning("%s; trying again in %.0f s", error.reason, WRITE_AGAIN_SECONDS)
                 await asyncio.sleep(WRITE_AGAIN_SECONDS)
 
-    def _show_queue(self) -> None:
+    async def _show_queue(self) -> None:
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            self._show_places()
+            await asyncio.sleep(SHOW_AGAIN_SECONDS * len(self._queue))
+
+    def _show_places(self) -> None:
         ahead: float | None = sum(self._left(drawing) or 0.0 for drawing in self._drawing.values())
         for position, (waiting, can_be_passed) in enumerate(self._queue.forecast(), 1):
             own = self._pace.estimate(self._jobs[waiting.job_id].request)

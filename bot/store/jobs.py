@@ -135,7 +135,7 @@ def select(conn: sqlite3.Connection, where: str, values: Sequence[object], *, ne
     """The jobs of a condition written in this package, oldest first; with `newest`, the last so many, newest first."""
     order = "number" if newest is None else f"number DESC LIMIT {newest:d}"
     rows = conn.execute(f"SELECT * FROM jobs WHERE {where} ORDER BY {order}", values).fetchall()
-    images = _images(conn, [row["id"] for row in rows])
+    images = _images(conn, [row["id"] for row in rows]) if rows else {}
     return [_job(row, images.get(row["id"], ())) for row in rows]
 
 

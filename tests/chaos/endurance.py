@@ -14,7 +14,6 @@ from bot.store import PAGE_NOTE
 from bot.store.ledger import _PROBLEMS
 from tests.chaos.audit import read_only, states
 from tests.chaos.processes import Bot
-from tests.house import House
 
 BURST_P99_SECONDS, BURST_BYTES = 1.0, 200 * 2**20
 SLOPE_BYTES = 2**20  # for 10,000 jobs
@@ -24,6 +23,7 @@ IN_FLIGHT, ROUND = 24, 12  # jobs on their way; jobs that are asked for at once
 @dataclass
 class Burst:
     asked: int
+    people: int
     accepted: int = 0
     lost: int = 0
     seconds: float = 0.0
@@ -40,45 +40,40 @@ class Burst:
 
 
 async def burst(folder: Path, count: int, people: int = 500) -> Burst:
-    """All at once into the studio, on a real database; the engine is not there yet."""
+    """People who all ask in the same instant, and each again once they are answered; on a real database, no engine."""
     from bot.allowances import Limits
     from bot.jobs import Identity
     from bot.store import open_store
-    from tests.house import PAGE
+    from tests.house import PAGE, House
 
     store = await open_store(folder / "data")
-    house = House(store, lambda: time.time_ns() // 10**6, folder / "data", engine=_NoEngine())
-    house.studio._rules = _with_limits(house.studio._rules, Limits)
+    limits = Limits(allowance=1_000_000, own_waiting=10_000, waiting=1_000_000)
+    house = House(store, lambda: time.time_ns() // 10**6, folder / "data", _NoEngine(), limits)
     house.open()
     persons = [
         await store.person(Identity("discord", "", str(number)), is_operator=False, now_ms=1)
         for number in range(people)
     ]
-    before, began, took = _resident_bytes(os.getpid()), time.perf_counter(), []
+    before, began, took, accepted = _resident_bytes(os.getpid()), time.perf_counter(), [], set()
 
-    async def ask(number: int) -> str:
-        start = time.perf_counter()
-        [job] = await house.studio.imagine(persons[number % people], PAGE, "a red car", key=str(number))
-        took.append(time.perf_counter() - start)
-        return job.id
+    async def ask(number: int) -> None:
+        for key in range(number, count, people):
+            start = time.perf_counter()
+            [job] = await house.studio.imagine(persons[number], PAGE, "a red car", key=str(key))
+            took.append(time.perf_counter() - start)
+            accepted.add(job.id)
 
-    accepted = await asyncio.gather(*(ask(number) for number in range(count)))
-    report = Burst(count, len(set(accepted)), seconds=time.perf_counter() - began)
+    await asyncio.gather(*map(ask, range(people)))
+    report = Burst(count, people, len(accepted), seconds=time.perf_counter() - began)
     report.bytes_more = _resident_bytes(os.getpid()) - before
     kept = {job.id for job in await store.unfinished()}
-    report.lost, report.ledger_problems = len(set(accepted) - kept), len(await store.ledger_problems())
+    report.lost, report.ledger_problems = len(accepted - kept), len(await store.ledger_problems())
     took.sort()
     report.p50_seconds, report.p99_seconds = took[len(took) // 2], took[int(len(took) * 0.99)]
     report.slowest_seconds = took[-1]
     await house.close()
     await store.close()
     return report
-
-
-def _with_limits(rules: Any, limits: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(rules, limits=limits(allowance=1_000_000, own_waiting=10_000, waiting=1_000_000))
 
 
 class _NoEngine:
@@ -197,7 +192,8 @@ def _resident_bytes(pid: int) -> int:
 def told(report: Burst | Soak) -> str:
     if isinstance(report, Burst):
         lines = [
-            f"burst: {report.asked} at once, accepted {report.accepted}, lost {report.lost} in {report.seconds:.1f} s",
+            f"burst: {report.asked} from {report.people} people at once, accepted {report.accepted}, "
+            f"lost {report.lost} in {report.seconds:.1f} s",
             f"studio: p50 {report.p50_seconds:.2f} s, p99 {report.p99_seconds:.2f} s, "
             f"slowest {report.slowest_seconds:.2f} s",
             f"memory: {report.bytes_more / 2**20:+.0f} MiB; jobs that do not add up: {report.ledger_problems}",
