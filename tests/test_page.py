@@ -219,6 +219,24 @@ async def test_delete_asks_first_and_leaves_the_recipe(page):
     await expect(cards(page, "thread").nth(1)).to_have_attribute("data-status", "delivered")
 
 
+async def test_a_picture_is_reported_from_the_feed_and_from_the_thread_on_a_phone(page, site):
+    card = await draw(page, f"a red car --n 2 {QUICK}")
+    await card.get_by_role("button", name="Open picture 2").click()
+    viewer = page.get_by_role("dialog", name="Picture")
+    await viewer.get_by_role("button", name="More…").click()
+    await viewer.get_by_role("menuitem", name="Report").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Reported to the operator")
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await card.get_by_role("button", name="Re-roll").click()
+    child = cards(page, "thread").nth(1)
+    await child.get_by_role("button", name="Open picture 1").click()
+    await viewer.get_by_role("button", name="More…").click()
+    await viewer.get_by_role("menuitem", name="Report").click()
+    await expect(page.get_by_role("dialog", name="Report")).to_contain_text("Reported to the operator")
+    reports = await site.house.store.moderation.unsent()
+    assert [(report.job.lineage is None, report.image_index) for report in reports] == [(True, 1), (False, 0)]
+
+
 async def test_a_job_is_cancelled_and_run_again(page, site):
     await site.house.engine.close()
     await page.get_by_label("What to draw").fill(f"a red car {QUICK}")

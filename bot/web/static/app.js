@@ -154,6 +154,7 @@ async function act(job, verb, index, text = "") {
 async function press(job, verb, body) {
   try {
     const answer = await ask(post(`/api/jobs/${job.id}/${verb}`, body));
+    if (answer.answer) return tell(answer.answer);
     const child = answer.jobs.find((each) => each.root && each.root !== each.id);
     if (child && child.id !== job.id) {
       await openThread(child.root, false);
@@ -200,11 +201,16 @@ function attached({ name, data, url: address }) {
   return el("a", { href: url, download: name }, name.endsWith(".png") ? el("img", { src: url, alt: name, class: "plot" }) : name);
 }
 
+// In the feed, or in front of what covers it.
+function tell(sentence, kind = "note", job = null) {
+  if (!$("main").inert) note(sentence, kind, job);
+  else openDialog(sentence.title.replaceAll("`", ""), el("p", {}, rich(sentence.body)));
+  return true;
+}
+
 function complain(error, job) {
   if (!(error instanceof Refusal)) throw error;
-  if (!$("main").inert) note(error.sentence, "error", job);
-  else openDialog(error.sentence.title.replaceAll("`", ""), el("p", {}, rich(error.sentence.body)));
-  return false;
+  return !tell(error.sentence, "error", job);
 }
 
 function showQuota(quota) {

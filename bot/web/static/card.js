@@ -25,6 +25,7 @@ export function moreItems(job, index, act) {
     job.request.kind === "draw" && ["Four more seeds", () => act("four_more", index ?? 0)],
     image?.strip_url && ["How it was made", () => act("how", index)],
     image && ["Original file", () => act("original", index)],
+    image && ["Report", () => act("report", index)],
     [many ? "Delete all" : "Delete", () => act("delete", many ? null : index), "danger"],
   ].filter(Boolean);
 }
