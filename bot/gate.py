@@ -13,9 +13,9 @@ from bot.allowances import DAY_MS, EVERYWHERE
 from bot.errors import AgeRestricted, BadOption, BadWords, SwitchedOff, TooLarge
 from bot.jobs import ChannelPolicy, Person, Place
 from bot.store import Act, Halt, Store, Wanted
-from bot.words import Rule, is_explicit
+from bot.words import Rule
 from engine.catalogue import Catalogue
-from engine.protocol import Draw, IfFlagged
+from engine.protocol import Draw, IfFlagged, Request
 
 STRIKE_DAYS = 30
 _LONGEST_LINE = 200  # of pictures that came of each other
@@ -120,13 +120,14 @@ class Here:
             raise BadOption(f"--model {draw.model}", "is not allowed here", allowed=", ".join(models))
         if self.policy.largest == "draft" and wanted.request.quality == "full":
             longest_px = max(wanted.request.width, wanted.request.height)
-            raise TooLarge(longest_px, as_draft=self._as_draft(wanted))
-        given = draw.init_image is not None and await self._is_given(draw.init_image)
-        if found := words.forbidden(draw.prompt, draw.negative_prompt or "", is_over_a_given_picture=given):
+            raise TooLarge(longest_px, as_draft=self._as_draft(wanted.request))
+        below, is_given = await self._below(draw.init_image)
+        found, rule, is_explicit = await asyncio.to_thread(_judged, self.rules, draw, below, is_given)
+        if found:
             raise await self._blocked(words.FORBIDDEN[found], draw, is_kept=False, is_strike=found != "perhaps_minors")
-        if rule := await asyncio.to_thread(words.broken, self.rules, draw.prompt) if self.rules else None:
+        if rule:
             raise await self._blocked(rule.name, draw, is_kept=True, is_strike=False)
-        if not self.allows_explicit and is_explicit(draw.prompt):
+        if is_explicit and not self.allows_explicit:
             raise AgeRestricted
 
     async def _blocked(self, rule: str, draw: Draw, *, is_kept: bool, is_strike: bool) -> BadWords:
@@ -138,20 +139,31 @@ class Here:
             await self.gate.strike(self.person.id, number)
         return BadWords(rule, f"B-{number}", is_final=not is_kept)
 
-    async def _is_given(self, path: str | None) -> bool:
-        """Whether a picture came of one that a person gave, however often it was drawn over; yes where nobody knows."""
-        for _ in range(_LONGEST_LINE):
-            if path is None:
-                return False
+    async def _below(self, path: str | None) -> tuple[list[Draw], bool]:
+        """What drew the pictures that this one was drawn over, and whether a person gave the first; yes if unknown."""
+        below: list[Draw] = []
+        while path is not None and len(below) < _LONGEST_LINE:
             job = await self.gate.store.job(Path(path).parent.name)
-            if job is None:
-                return True
-            path = job.request.draw.init_image
-        return True
+            if job is None or job.forgotten:
+                return below, True
+            below.append(job.request.draw)
+            path = below[-1].init_image
+        return below, path is not None
 
-    def _as_draft(self, wanted: Wanted) -> str:
+    def _as_draft(self, request: Request) -> str:
         """The command that draws it as a draft; empty where none can."""
-        request, models = wanted.request, self.gate.models
         if not isinstance(request, Draw) or request.init_image:
             return ""
-        return prompt.to_text(prompt.draft_of(request, models), models)
+        return prompt.to_text(prompt.draft_of(request, self.gate.models), self.gate.models)
+
+
+def _judged(
+    rules: Sequence[Rule], draw: Draw, below: Sequence[Draw], is_given: bool
+) -> tuple[words.Forbidden | None, Rule | None, bool]:
+    """What forbids it everywhere, what forbids it here, and whether it is explicit, what it is drawn over included."""
+    negative = draw.negative_prompt or ""
+    found = words.forbidden(draw.prompt, negative, is_over_a_given_picture=is_given)
+    whole = " . ".join([draw.prompt, *(each.prompt for each in below)])
+    if not found and below and words.forbidden(whole, negative, is_over_a_given_picture=False):
+        found = "perhaps_minors"  # who drew over it may not have known
+    return found, words.broken(rules, draw.prompt), words.is_explicit(whole, negative)

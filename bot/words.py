@@ -6,9 +6,11 @@ Nothing here can be switched off: `forbidden` asks no setting.
 import re
 import time
 import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -17,14 +19,21 @@ import regex
 from bot.errors import BadOption
 from bot.folding import folded, plain, readings, words_pattern
 
-MAX_WORDS, MAX_RULE = 200, 2000  # words, and characters, of one rule
-PATTERN_SECONDS = 0.05  # for one regular expression and one prompt
+MAX_WORDS, MAX_RULE, MAX_COUNT = 200, 2000, 10_000  # words, characters, and what counts like {3,5} multiply to
+PATTERN_SECONDS, RULES_SECONDS = 0.05, 0.5  # of computing, for one regular expression and for all, and one prompt
+_COUNTS = re.compile(r"(\)?)\s*\{[^{}]*?(\d{1,9})[^{}\d]*\}")
 _YOUNG = r"(?:[1-9]|1[0-7])"
 _NUMBERS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-_AGES = re.compile(
-    rf"(?<!\w)(?:{_YOUNG}|{_NUMBERS.replace(' ', '|')})[\s-]*"
-    r"(?:(?:years?|yrs?|y)[\s/-]*(?:old|o)(?!\w)|yo(?!\w)|jahrige?\w*|jahre(?!\w)|anos(?!\w)|ans(?!\w)|лet(?!\w)|[歳才岁])"
-    rf"|(?<!\w)age[ds]?\s*:?\s*{_YOUNG}(?!\w)"
+_COUNT, _GAP = rf"(?<!\w)(?:{_YOUNG}|{_NUMBERS.replace(' ', '|')})", r"\W+(?:\w+\W+){0,3}?"
+_YEARS = (  # as `folded` leaves them
+    r"(?:years?|yrs?|y)[\s/.-]*(?:olds?|o)(?!\w)|(?:yrs?|yo)(?!\w)|months?[\s-]*old|jahrige?\w*|jahre(?!\w)|anos(?!\w)|ans(?!\w)|anni(?!\w)"
+    r"|jaar|let(?!\w)|лet\w*|lat(?!\w)|letni\w*|yas\w*|tahun|tuoi|sal(?!\w)|साल|سنة|سنوات|살|세(?!\w)|[歳才岁歲]"
+)
+_AGES = (
+    rf"{_COUNT}[\s-]*(?:{_YEARS})|[一二三四五六七八九十]{{1,2}}[歳才岁歲]"
+    rf"|(?<!\w)age[ds]?\W*(?:of )?{_COUNT}(?!\w)"
+    rf"|(?<!\w)(?:she|he|they|who)(?:'?s|'?re| is| are| was)?(?: only| just)? {_COUNT}(?!\w)"
+    rf"|(?<!\w)1[0-7]f(?!\w)|{_COUNT}(?:st|nd|rd|th)? birthday|born in 20[12]\d"
 )
 
 Forbidden = Literal["minors", "perhaps_minors", "undressing"]
@@ -37,12 +46,12 @@ class Rule:
     name: str
     pattern: str
 
-    def finds(self, text: str) -> bool:
+    def finds(self, text: str, seconds: float = PATTERN_SECONDS) -> bool:
         """Also where a regular expression is not done in time: what cannot be judged is not let through."""
         if not is_expression(self.pattern):
             return any(map(_compiled(self.pattern).search, readings(text)))
         try:
-            return _searched(self.pattern, text) is not None
+            return seconds <= 0 or _searched(self.pattern, text, seconds) is not None
         except TimeoutError:
             return True
 
@@ -67,23 +76,24 @@ def is_expression(pattern: str) -> bool:
 
 def broken(rules: Sequence[Rule], text: str) -> Rule | None:
     """The first rule that the text breaks."""
-    return next((rule for rule in rules if rule.finds(text)), None)
+    ends = time.thread_time() + RULES_SECONDS
+    return next((rule for rule in rules if rule.finds(text, min(PATTERN_SECONDS, ends - time.thread_time()))), None)
 
 
-def is_explicit(text: str) -> bool:
-    """Errs towards yes: a word is enough, however it is written."""
-    return _says("explicit", text)
+def is_explicit(prompt: str, negative: str = "") -> bool:
+    """Errs towards yes: a word is enough, however it is written; so is it to keep clothes out."""
+    return _says("explicit", prompt) or _says("clothes", negative)
 
 
 def forbidden(prompt: str, negative: str, *, is_over_a_given_picture: bool) -> Forbidden | None:
     """What is drawn nowhere, whatever is set: sexual content with minors, and people undressed in given pictures."""
-    hides_clothes = _says("clothes", negative)
-    if is_explicit(prompt) or hides_clothes or _says("suggestive", prompt):
-        if _says("minors", prompt) or any(map(_AGES.search, readings(prompt))):
-            return "minors"
-        if _says("perhaps_minors", prompt):
-            return "perhaps_minors"
-    if is_over_a_given_picture and (is_explicit(prompt) or hides_clothes or _says("undressing", prompt)):
+    is_sexual, undresses = is_explicit(prompt, negative) or _says("suggestive", prompt), _says("undresses", prompt)
+    is_young, perhaps = _says("minors", prompt), _says("perhaps_minors", prompt) or _says("adults", negative)
+    if is_sexual and is_young:
+        return "minors"
+    if (is_sexual and perhaps) or (undresses and (is_young or perhaps)) or (is_young and _says("ambiguous", prompt)):
+        return "perhaps_minors"
+    if is_over_a_given_picture and (is_sexual or undresses or _says("undressing", prompt)):
         return "undressing"
     return None
 
@@ -96,25 +106,34 @@ FORBIDDEN: Mapping[Forbidden, str] = {
 
 
 def _says(kind: str, text: str) -> bool:
-    return bool(text) and any(map(_lists()[kind].search, readings(text)))
+    return any(map(_patterns()[kind].search, _looked_at(text))) if text else False
+
+
+@lru_cache(maxsize=64)
+def _looked_at(text: str) -> tuple[str, ...]:
+    return tuple(_patterns()["harmless"].sub(" … ", reading) for reading in readings(text))
 
 
 @cache
-def _lists() -> dict[str, re.Pattern[str]]:
+def _patterns() -> Mapping[str, re.Pattern[str]]:
     words = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
-    return {kind: words_pattern(listed) for kind, listed in words.items()}
+    said = {kind: words_pattern(listed) for kind, listed in words.items()}
+    removing, garments, removed = (f"(?:{said.pop(kind)})" for kind in ("removing", "garments", "removed"))
+    said["undresses"] = f"{removing}{_GAP}{garments}|{garments}{_GAP}{removed}"
+    said["minors"] += f"|{unicodedata.normalize('NFKD', _AGES)}"
+    return {kind: re.compile(pattern) for kind, pattern in said.items()}
 
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return words_pattern(pattern.split(","))
+    return re.compile(words_pattern(pattern.split(",")))
 
 
-def _searched(pattern: str, text: str) -> object:
+def _searched(pattern: str, text: str, seconds: float = PATTERN_SECONDS) -> object:
     """Raises TimeoutError."""
-    expression, ends = regex.compile(pattern[1:-1], regex.IGNORECASE), time.monotonic() + PATTERN_SECONDS
+    expression, ends = regex.compile(pattern[1:-1], regex.IGNORECASE), time.thread_time() + seconds
     for form in dict.fromkeys((plain(text), folded(text))):
-        left = max(0.001, ends - time.monotonic())
+        left = max(0.001, ends - time.thread_time())
         if found := expression.search(form, timeout=left, concurrent=True):
             return found
     return None
@@ -122,11 +141,19 @@ def _searched(pattern: str, text: str) -> object:
 
 def _require_quick(pattern: str) -> None:
     try:
+        if _size(pattern) > MAX_COUNT:
+            raise TimeoutError
         if _searched(pattern, "") is not None:
             raise BadOption(f"The rule {pattern}", "finds every prompt", allowed="it must need a letter at least")
         for letter in {*pattern, "a", " "}:  # a repetition in another shows where what follows it never comes
             _searched(pattern, letter * 100 + "\N{SNOWMAN}")
-    except regex.error as error:
+    except (regex.error, RecursionError, OverflowError) as error:
         raise BadOption(f"The rule {pattern}", f"is no regular expression: {error}") from None
     except TimeoutError:
         raise BadOption(f"The rule {pattern}", "takes too long", allowed="without one repetition in another") from None
+
+
+def _size(pattern: str) -> int:
+    """How often a group can at most be written out, which is done before there is a time to be bounded."""
+    counts = [(bool(group), int(most)) for group, most in _COUNTS.findall(pattern)]
+    return prod(most for group, most in counts if group) * max((most for group, most in counts if not group), default=1)

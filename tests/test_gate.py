@@ -7,6 +7,7 @@ from PIL import Image
 from bot import wording
 from bot.errors import AgeRestricted, BadOption, BadWords, Gone, SwitchedOff, TooLarge
 from bot.jobs import ChannelPolicy, Identity, Place
+from bot.prompt import Style
 from bot.store import Act
 from bot.studio import Rules, Studio
 from engine.catalogue import read_catalogue
@@ -125,6 +126,69 @@ async def test_a_picture_of_the_bots_own_may_be_drawn_over(closed, ask, store):
     [first] = await ask("a naked statue")
     stored = there(closed.spool / first.id / "0.png")
     assert await ask("a naked statue of marble", options={"image": str(stored), "strength": 0.5})
+
+
+async def test_a_picture_of_a_child_is_not_drawn_over_with_something_sexual_nor_the_other_way_round(closed, ask, ada):
+    [child] = await ask("a child in the park")
+    [statue] = await ask("a naked statue")
+    for first, text in ((child, "nude"), (child, "in panties"), (statue, "a schoolgirl")):
+        stored = there(closed.spool / first.id / "0.png")
+        [second] = await ask("at night, in the rain", options={"image": str(stored), "strength": 0.9})
+        for job in (first, second):
+            source = there(closed.spool / job.id / "0.png")
+            with pytest.raises(BadWords):
+                await ask(text, options={"image": str(source), "strength": 0.9})
+    assert await closed.store.moderation.strikes(ada.id, 0) == 0  # they need not have known
+
+
+async def test_a_picture_whose_origin_is_forgotten_counts_as_given(closed, ask, store, ada, clock):
+    given = there(closed.spool / "given" / "0a.png")
+    [first] = await ask("at night", options={"image": str(given), "strength": 0.5})
+    stored = there(closed.spool / first.id / "0.png")
+    await store.cancelled(first.id, clock())
+    await store.privacy.forget_words(clock() + 1)
+    with pytest.raises(BadWords):
+        await ask("take off her dress", options={"image": str(stored), "strength": 0.5})
+
+
+async def test_what_an_explicit_picture_becomes_stays_where_minors_are_kept_out(closed, ask):
+    [statue] = await ask("a naked statue")
+    stored = str(there(closed.spool / statue.id / "0.png"))
+    with pytest.raises(AgeRestricted):
+        await ask("at dawn", options={"image": stored, "strength": 0.3}, allows_explicit=False)
+    assert await ask("at dawn", options={"image": stored, "strength": 0.3})
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("a {naked, dressed} child", {}), ("a child --no clothes", {}), ("a child", {"negative": "clothes"}),
+        ("a nude --style kids", {}), ("a nude", {"style": "kids"}), ("(a:1.2) (child:1.3), (naked)++", {}),
+        ("a ch\\{ild, nude", {}),
+        ("nude --no adults", {}), ("child — nude", {}), ("a child --style nude", {}),
+        ("a child", {"own": "nude"}),
+    ],
+)  # fmt: skip
+async def test_however_it_is_asked_for(closed, store, clock, ada, text, options):
+    options, styles = dict(options), {"kids": Style(after="with kids"), "nude": Style(before="erotic art of")}
+    rules = Rules(read_catalogue(), "builtin", NO_LIMITS, closed.spool, styles=styles)
+    studio = Studio(rules, store, closed.dispatch, closed.feed, now_ms=clock, new_seed=lambda: 1)
+    await store.set_defaults(ada, {"style": own} if (own := options.pop("own", "")) else {}, is_reset=False)
+    with pytest.raises(BadWords):
+        await studio.imagine(ada, HERE, text, key="1", options=options)
+    assert await store.unfinished() == []
+
+
+async def test_remixes_and_old_jobs_are_looked_at_too(closed, ask, ada, store, draw):
+    before = wanted(replace(draw, prompt="a naked child"))  # from before there were rules
+    [old] = await store.submit(ada, HERE, [before], key="old", limits=NO_LIMITS, now_ms=0)
+    [child] = await ask("a child")
+    for text in ("nude", "+ naked", "--no clothes", "/imagine a naked child"):
+        with pytest.raises(BadWords):
+            await closed.studio.press(ada, HERE, "remix", child.id, 0, key=text, text=text)
+    for verb in ("reroll", "again", "four_more"):
+        with pytest.raises(BadWords):
+            await closed.studio.press(ada, HERE, verb, old.id, 0, key=verb)
 
 
 async def test_what_is_explicit_is_drawn_where_minors_are_kept_out_unless_the_channel_forbids_it(ask, set_policy):
