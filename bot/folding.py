@@ -2,9 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from itertools import groupby
 
 from bot.grammar import clean
 
@@ -42,17 +41,13 @@ _AS_LATIN = str.maketrans({letter: latin for latin, letters in _LOOKALIKES.items
 _AS_LATIN |= {
     first + i: "abcdefghijklmnopqrstuvwxyz"[i] for first in (0x1F150, 0x1F170, 0x1F1E6) for i in range(26)
 }  # in discs, squares, flags
-_LIKE = {  # "!" is a letter only before another
-    "a": "[a4@]", "b": "[b8]", "e": "[e3€]", "g": "[g69]", "i": r"(?:[il1|]|!(?=\w))", "o": "[o0]", "s": "[s5$]",
-    "t": "[t7]", "z": "[z2]",
-}  # fmt: skip
-_LIKE["l"] = _LIKE["i"]
+_AS_I, _AS_L = (str.maketrans("013456789@€$|", f"o{one}easgtbgaes{one}") for one in "il")
 _INNER_MARKS = re.compile(r"(?<=\w)(?:[^\w\s@€$!|]|_)+(?=[\w@€$!|])")
 _ALL_INNER_MARKS = re.compile(r"(?<=[^\W_])(?:[^\w\s]|_)+(?=[^\W_])")
 _SPELLED = re.compile(r"(?<!\w)\w(?:[^\w]+\w){2,}(?!\w)")
 _LONGEST_RUN = 100  # letters
+_MANY = re.compile(r"(\w)\1{2,}")
 _BEGINS, _ENDS = r"(?<![^\W\d_])", r"(?![^\W\d_])"  # no letter beside it
-_HAS_LETTER = r"(?=[\w@€$!|]{0,20}[^\W\d_])"  # 1011 is a number and no word of four letters
 
 
 def folded(text: str) -> str:
@@ -72,10 +67,14 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def readings(text: str) -> tuple[str, ...]:
-    """What a reader may see in `text`: as it stands, without marks inside words, and spelled out."""
-    as_it_stands = folded(text)
-    spelled = _SPELLED.sub(_parts_of, _ALL_INNER_MARKS.sub("", as_it_stands))
-    return tuple(dict.fromkeys((as_it_stands, _INNER_MARKS.sub("", as_it_stands), spelled)))
+    """What a reader may see in `text`: as it stands, without marks inside words, spelled out, digits as letters."""
+    found = [folded(text)]
+    for version, letters in ((found[0], _AS_I), (folded(text.replace("I", "l")), _AS_L)):
+        spelled = _SPELLED.sub(_parts_of, _ALL_INNER_MARKS.sub("", version))
+        for form in (version, _INNER_MARKS.sub("", version), spelled):
+            lettered = " ".join(_lettered(word, letters) for word in form.split())
+            found += [lettered, _MANY.sub(r"\1", lettered), _MANY.sub(r"\1\1", lettered)]
+    return tuple(dict.fromkeys(found))
 
 
 def _parts_of(run: re.Match[str]) -> str:
@@ -84,35 +83,29 @@ def _parts_of(run: re.Match[str]) -> str:
     return " ".join(letters[i:end] for i in range(len(letters)) for end in range(i + 3, min(i + 12, len(letters)) + 1))
 
 
+def _lettered(word: str, letters: Mapping[int, int]) -> str:
+    """`n4k3d` → naked; a number stays one."""
+    return re.sub(r"!(?=\w)", "1", word).translate(letters) if any(map(str.isalpha, word)) else word
+
+
 def words_pattern(words: Iterable[str]) -> str:
-    """Finds any of these words and phrases in a reading, whole; also with digits for letters, and letters repeated.
+    """Finds any of these words and phrases in a reading, whole.
 
     A `*` at an end stands for the rest of a word. Scripts that put no space between words have no ends to look for.
     """
     known = sorted({word for each in words if (word := folded(each)).strip("* ")})
-    first = {word: "" if word[0] == "*" else _letter(word[0]) for word in known if _has_ends(word)}
-    groups = [  # what several begin with is looked at once
-        f"(?={letter})(?:{'|'.join(map(_phrase, same))})"
-        for letter, same in groupby(sorted(first, key=first.__getitem__), first.__getitem__)
-    ]
-    anywhere = [re.escape(word.strip("* ")) for word in known if word not in first]
-    return "|".join([*([f"{_BEGINS}(?:{'|'.join(groups)})"] if groups else []), *anywhere])
+    whole = [_phrase(word) for word in known if _has_ends(word) and "*" not in word]
+    partly = [_phrase(word) for word in known if _has_ends(word) and "*" in word]
+    partly += [f"(?:{'|'.join(whole)}){_ENDS}"] * bool(whole)
+    anywhere = [_phrase(word) for word in known if not _has_ends(word)]
+    return "|".join([f"{_BEGINS}(?:{'|'.join(partly)})"] * bool(partly) + anywhere)
 
 
 def _phrase(word: str) -> str:
-    inner = r"[\s_-]*".join(map(_word, re.split(r"[\s_-]+", word.strip("* "))))
-    before, after = r"\w{0,4}" * word.startswith("*"), r"\w*" if word.endswith("*") else _ENDS
-    return f"{_HAS_LETTER * any(map(str.isalpha, word))}{before}{inner}{after}"
-
-
-def _word(word: str) -> str:
-    """Each letter as often as it stands there, or more than twice."""
-    runs = [(like, len(list(run))) for like, run in groupby(map(_letter, word))]
-    return "".join(f"{like}{{2,30}}" if count > 1 else f"{like}(?:{like}{{2,30}})?" for like, count in runs)
-
-
-def _letter(letter: str) -> str:
-    return _LIKE.get(letter, re.escape(letter))
+    inner = r"[\s_-]*".join(map(re.escape, re.split(r"[\s_-]+", word.strip("* "))))
+    if not _has_ends(word) or "*" not in word:
+        return inner
+    return r"\w{0,30}" * word.startswith("*") + inner + (r"\w*" if word.endswith("*") else _ENDS)
 
 
 def _has_ends(word: str) -> bool:

@@ -115,7 +115,7 @@ def around(form):
 
 SPELLINGS = {
     "capitals": str.upper, "in turn": lambda text: text.title().swapcase(), "tripled": lambda t: t.replace("e", "eee"),
-    "long": lambda text: "".join(each * 9 if each in "aeiou" else each for each in text),
+    "long": lambda text: "".join(each * 9 if each in "ed" else each for each in text),
     "glued": lambda text: text.replace(" ", "_"), "spaced": lambda text: " ".join(text),
     "new lines": lambda text: text.replace(" ", "\n"), "no-break": lambda text: text.replace(" ", "\xa0"),
     "weighted inside": lambda text: " ".join(f"({word[:2]})++{word[2:]}" for word in text.split()),
@@ -129,7 +129,7 @@ SPELLINGS = {
         "({})", "({}:1.3)", "{}++", "<{}>", "[{}]", "<lora:{}:1>", "<{}-embedding>", '"{}"', "{}7", "18{}", "{}_v2",
         "embedding:{}")},
     **{f"{these} as {those}": instead(these, those) for these, those in (
-        ("aeiost", "431057"), ("as", "@$"), ("i", "!"), ("l", "1"), ("l", "|"), ("l", "I"), ("i", "l"), ("e", "€"),
+        ("aeiost", "431057"), ("as", "@$"), ("i", "!"), ("l", "1"), ("l", "|"), ("l", "I"), ("e", "€"),
         ("aceopxysn", "асеорхуѕп"), ("aeioxn", "αειοχη"), ("acdehikln", "ᴀᴄᴅᴇʜɪᴋʟɴ"), ("e", "ə"), ("ea", "ǝɐ"),
         ("dlo", "đłø"))},
 }  # fmt: skip
@@ -167,6 +167,12 @@ def test_a_rule_finds_whole_words_and_the_rest_of_a_word_where_it_says_so():
     assert rule.pattern == "gore, severed head, behead*"
     assert all(rule.finds(text) for text in ["GORE!", "a  Severed\nhead", "a beheading", "g0re", "ɡоrе", "g o r e"])
     assert not any(rule.finds(text) for text in ["Gorée island", "gorey", "a head, severed", "behold"])
+
+
+def test_a_rule_finds_no_word_that_only_looks_alike():
+    rule = Rule("places", "mall, boob, r18, 1011, *burg")
+    assert [text for text in ("mail", "Bob", "a rib eye", "loll", "1o11", "a burger") if rule.finds(text)] == []
+    assert all(rule.finds(text) for text in ("ma11", "b00b", "R18", "1011 cars", "Homburg"))
 
 
 def test_the_first_rule_that_is_broken_is_named():
@@ -225,4 +231,4 @@ def test_a_word_among_others_is_found_however_it_is_cased_and_accented(word, bef
 
 @given(st.text(max_size=300))
 def test_reading_a_text_never_fails(text):
-    assert 1 <= len(readings(text)) <= 3
+    assert 1 <= len(readings(text)) <= 19
