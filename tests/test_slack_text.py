@@ -5,6 +5,7 @@
 
 import os
 import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -165,12 +166,29 @@ def test_a_quoted_prompt_is_no_mark(text):
 
 
 def test_our_own_texts_have_code_and_times():
-    parts = messages.runs(f"`k7q2` starts {messages.clock(1_800_000_000_000)}, `/imagine a boat`")
+    soon = int(time.time()) + 60
+    parts = messages.runs(f"`k7q2` starts {messages.clock(soon * 1000)}, `/imagine a boat`")
     assert [part["type"] for part in parts] == ["text", "text", "date", "text", "text"]
-    assert parts[2] | {"fallback": ""} == {
-        "type": "date", "timestamp": 1_800_000_000, "format": "at {time}", "fallback": "",
-    }  # fmt: skip
-    assert messages.fallback(f"starts {messages.moment(1_800_000_000_000)}") == "starts at 08:00 UTC"
+    at = {"type": "date", "timestamp": soon, "format": "at {time}", "fallback": ""}
+    assert parts[2] | {"fallback": ""} == at
+
+
+@pytest.mark.parametrize("at", [messages.moment, messages.clock])
+def test_a_time_of_another_day_has_the_day(at):
+    then = at(2_000_000_000_000)
+    assert messages.runs(then)[0]["format"] == "{date_short_pretty} at {time}"
+    assert messages.fallback(f"That ends {then}.") == "That ends 18 May at 03:33 UTC."
+
+
+def test_the_facts_of_a_picture_are_ours_and_what_was_typed_stands_as_it_was():
+    rows = [("Job", "`k7q2` image 2"), ("Prompt", "`a` \ue000d1\ue001 boat"), ("Again", "`/imagine a boat --seed 7`")]
+    [section] = messages.facts(rows)["blocks"][0]["elements"]
+    said = [(part["text"], part.get("style", {})) for part in section["elements"] if part["text"] != "\n"]
+    assert said == [
+        ("Job ", {"bold": True}), ("k7q2", {"code": True}), (" image 2", {}),
+        ("Prompt ", {"bold": True}), ("`a` \ue000d1\ue001 boat", {}),
+        ("Again ", {"bold": True}), ("/imagine a boat --seed 7", {"code": True}),
+    ]  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)

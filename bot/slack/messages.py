@@ -1,7 +1,9 @@
 """A job as a Slack message: rich text, in which nothing that a person typed can be a mention, a link or formatting."""
 
 import re
+import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from bot import wording
@@ -12,11 +14,13 @@ from bot.phrases import clip, utc
 
 MAX_TEXT = 3000  # characters of an answer
 MAX_FALLBACK = 700  # of what notifications and screen readers have; escaped, it can be five times that
+SOON_SECONDS = 12 * 3600
 MAX_LINE, MAX_ALT_TEXT, MAX_LABEL = 400, 2000, 75
 EVENT = "limner_job"
 PLAIN: dict[str, Any] = {"parse": "none", "link_names": False}
 UNFURLED: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 _MARK = re.compile("`([^`]+)`|\ue000([dt])(\\d{1,12})\ue001")
+_MARKED = ("Job", "Asked")  # facts of ours, with marks; in the others stands what people typed
 _FORMATS = {"t": "at {time}", "d": "{date_short_pretty} at {time}"}
 
 Block = dict[str, Any]
@@ -28,8 +32,8 @@ def moment(ms: int) -> str:
 
 
 def clock(ms: int) -> str:
-    """The same for what is soon."""
-    return f"\ue000t{ms // 1000}\ue001"
+    """The same for what is soon, without the day; what is not has it."""
+    return f"\ue000t{ms // 1000}\ue001" if ms / 1000 - time.time() < SOON_SECONDS else moment(ms)
 
 
 def plain(text: str) -> str:
@@ -46,7 +50,7 @@ def runs(text: str) -> list[Block]:
         if code:
             elements.append({"type": "text", "text": code, "style": {"code": True}})
         if form:
-            at = {"timestamp": int(seconds), "format": _FORMATS[form], "fallback": utc(int(seconds) * 1000)}
+            at = {"timestamp": int(seconds), "format": _FORMATS[form], "fallback": _read(form, seconds)}
             elements.append({"type": "date"} | at)
     return elements
 
@@ -61,7 +65,12 @@ def rich(*elements: Block) -> Block:
 
 def spoken(text: str) -> str:
     """Our own text where there is no rich text: at a form's field, in a notification."""
-    return _MARK.sub(lambda match: match[1] or utc(int(match[3]) * 1000), text)
+    return _MARK.sub(lambda match: match[1] or _read(match[2], match[3]), text)
+
+
+def _read(form: str, seconds: str) -> str:
+    then = datetime.fromtimestamp(int(seconds), UTC)
+    return (f"{then.day} {then:%b} " if form == "d" else "") + utc(int(seconds) * 1000)
 
 
 def fallback(text: str) -> str:
@@ -142,17 +151,14 @@ def sentence(it: wording.Sentence, controls: Iterable[Control] = ()) -> dict[str
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Labels and values, a line each; a value in backticks is there to be copied."""
+    """Labels and values of `answers.info`, a line each; the command to draw it again is there to be copied."""
     elements: list[Block] = []
     for label, value in rows:
-        is_code = value.startswith("`")
         elements += literal(f"{label} ", bold=True)
-        if is_code:
+        if label == "Again":
             elements += literal(clip(value.strip("`"), 1600), code=True)
-        elif "\ue000" in value:
-            elements += runs(value)
         else:
-            elements += literal(clip(value, 1600))
+            elements += runs(value) if label in _MARKED else literal(clip(value, 1600))
         elements += literal("\n")
     return {
         "text": fallback(" · ".join(f"{label} {plain(value)}" for label, value in rows)),
