@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from bot.jobs import Status
+from bot.jobs import Identity, Status
 from bot.settings import Settings
 from bot.slack.manifest import manifest
 from tests.slack_api import SlackAPI, Upload
@@ -230,7 +230,38 @@ async def test_the_commands_are_called_by_the_names_that_they_have_here(api, tmp
     assert all("/draw" in text or "/art" in text for text in said)
 
 
+async def test_a_form_that_was_refused_can_be_sent_again_unchanged(api, house):
+    opened = await api.slash(api.ada, api.channel, "/imagine")
+    form = await api.until(lambda: opened.views and opened.modal)
+    fields = {"Prompt": "a boat", "Quality": "draft", "Where to post": api.channel, "Image": Upload(a_png())}
+    api.fail("files.info", status=503)
+    await api.submit(api.ada, form, fields)
+    assert (list(form.errors), form.is_open) == (["image"], True)
+    await api.submit(api.ada, form)
+    await drawn(api, house, (await api.until(lambda: of_jobs(api)))[0])
+
+
+async def test_a_job_that_is_shown_once_more_works_like_the_first(api, house):
+    message = await a_picture(api, house)
+    shown = await told(api, await api.slash(api.ada, api.channel, "/limner", f"show {job_id(message)}"))
+    assert shown.pictures == message.pictures
+    await api.press(api.ada, shown, "Re-roll")
+    await child_in(api, house, message)
+    assert not shown.is_deleted
+
+
 # what is taken away
+
+
+async def test_a_job_whose_pictures_are_deleted_while_they_are_sent_comes_to_its_end(api, house):
+    api.fail("files.getUploadURLExternal", status=500, times=None)
+    message = await imagine(api)
+    await api.until(lambda: api.asked("files.getUploadURLExternal"))
+    person = await house.store.person(Identity("slack", api.team_id, api.ada.id), is_operator=False, now_ms=0)
+    await house.studio.delete(person, job_id(message))
+    api.heal()
+    await house.end_of(job_id(message))
+    assert (message.pictures, files_in(api.channel, message)) == ([], [])
 
 
 async def test_an_app_that_is_thrown_out_meanwhile_charges_nothing(api, tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ class SlackAdapter:
                 job.id, message_id=message_id, thread_id=job.place.thread_id, channel_id=channel_id
             )
         elif job.place.message_id != message_id:
-            await self._web.chat_delete(channel=channel_id, ts=message_id)
+            await self.take_down(channel_id, message_id)
 
     async def direct(self, user_id: str) -> str:
         """The conversation between a person and the bot."""

@@ -202,6 +202,8 @@ class Connection:
         await asyncio.wait({turn.acked}, timeout=ACK_SECONDS)
         turn.ack()
         answer = turn.acked.result()
+        if answer:  # a form that was refused: unchanged, it may fit another time
+            self._seen.pop(asked.key, None)
         return BoltResponse(status=200, body=dict(answer) if answer else "")
 
     def _begin(self, turn: Coroutine[Any, Any, None]) -> None:

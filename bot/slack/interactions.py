@@ -72,13 +72,13 @@ class Turn:
         """Say it to the person alone: where they asked, or else in their direct messages."""
         self.ack()
         asked, web = self.asked, self._web
+        shown = {key: value for key, value in message.items() if key != "metadata"}  # it is not the job's own message
         if asked.response_url and self._answers < ANSWERS:
             self._answers += 1
             thread = {"thread_ts": asked.thread_id} if asked.thread_id else {}
-            shown = {"response_type": "ephemeral", "replace_original": False, **message, **UNFURLED, **thread}
-            if await web.respond(asked.response_url, shown):
+            how = {"response_type": "ephemeral", "replace_original": False, **UNFURLED, **thread}
+            if await web.respond(asked.response_url, shown | how):
                 return
-        shown = {key: value for key, value in message.items() if key != "metadata"}
         if asked.channel_id and not asked.channel_id.startswith("D"):
             with suppress(*UNREACHED):
                 await web.chat_postEphemeral(

@@ -47,6 +47,8 @@ async def share(
             known[image.index] = await send(web, path, name, alt_text)
             await store.uploaded(job.id, image.index, known[image.index])
     files = {image.index: known[image.index] for image in done(job)}
+    if not files:  # they were deleted meanwhile
+        return files
     if is_new or not await _is_known(web, files):
         try:
             await complete(web, list(files.values()), channel_id, thread_id, comment)
