@@ -9,8 +9,8 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.doctor import Check
 from bot.settings import Settings
-from bot.slack.faults import Fault, fault, name_of
-from bot.slack.web import HISTORY, SCOPES, UNREACHED, USER_GROUPS, Web, granted, missing, refusal
+from bot.slack.faults import Fault, fault, reason
+from bot.slack.web import HALF_SET, HISTORY, SCOPES, UNREACHED, USER_GROUPS, Web, granted, missing, refusal
 
 ONE_REQUEST_SECONDS = 10
 
@@ -21,8 +21,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield Check("slack", "fail", "LIMNER_SLACK_BOT_TOKEN is not set", "Set it: docs/slack.md says where it is.")
         return
     if not (settings.slack_app_token or settings.slack_signing_secret):
-        found = "neither LIMNER_SLACK_APP_TOKEN nor LIMNER_SLACK_SIGNING_SECRET is set"
-        yield Check("slack", "fail", found, "Set the one for Socket Mode or for HTTP: docs/slack.md.")
+        yield _failed(HALF_SET)
         return
     yield from _bot(settings)
     yield from _sockets(settings) if settings.slack_app_token else _port(settings)
@@ -36,11 +35,12 @@ def _bot(settings: Settings) -> Iterator[Check]:
         return
     yield Check("slack", "ok", f"signed in as {answer.get('user')} in {answer.get('team')}")
     scopes = granted(answer)
-    lacking = SCOPES - scopes
-    found, _, fix = str(missing(lacking)).partition(": ")
+    if lacking := SCOPES - scopes:
+        yield _failed(str(missing(lacking)), "slack scopes")
+        return
     without = ["allowances of user groups"] * (USER_GROUPS not in scopes) + ["history"] * (not HISTORY & scopes)
     all_needed = "all that are needed" + (f"; without {' and '.join(without)}, which is fine" if without else "")
-    yield Check("slack scopes", "fail", found, fix) if lacking else Check("slack scopes", "ok", all_needed)
+    yield Check("slack scopes", "ok", all_needed)
 
 
 def _sockets(settings: Settings) -> Iterator[Check]:
@@ -69,9 +69,12 @@ async def _asked(settings: Settings, token: str, method: str) -> AsyncSlackRespo
         return await web.api_call(method)
     except UNREACHED as error:
         if isinstance(error, SlackApiError) and fault(error) in (Fault.REVOKED, Fault.NO_SCOPE):
-            found, _, fix = str(refusal(error, is_app_token=method == "apps.connections.open")).partition(": ")
-            return Check("slack", "fail", found, fix)
-        reason = name_of(error) if isinstance(error, SlackApiError) else type(error).__name__
-        found = f"{settings.slack_api_url} cannot be reached ({reason or 'no answer'})"
+            return _failed(str(refusal(error, is_app_token=method == "apps.connections.open")))
+        found = f"{settings.slack_api_url} cannot be reached ({reason(error)})"
         fix = "Look at this machine's network and LIMNER_SLACK_API_URL; `limner run` keeps trying."
         return Check("slack", "warn", found, fix)
+
+
+def _failed(sentence: str, name: str = "slack") -> Check:
+    found, _, fix = sentence.partition(": ")
+    return Check(name, "fail", found, fix)

@@ -17,17 +17,15 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
-from slack_sdk.errors import SlackApiError
 
 from bot.admin import Admin
 from bot.errors import CannotStart, Unavailable
 from bot.settings import Settings
 from bot.slack.adapter import SlackAdapter
 from bot.slack.desk import Desk
-from bot.slack.faults import Fault, fault
-from bot.slack.given import Given
+from bot.slack.faults import Fault, fault, reason
 from bot.slack.interactions import Turn, read
-from bot.slack.web import SCOPES, UNREACHED, Web, missing, refusal
+from bot.slack.web import HALF_SET, SCOPES, UNREACHED, Web, missing, refusal
 from bot.store import Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
@@ -45,20 +43,15 @@ _MAX_BODY_BYTES = 2**20
 
 
 def connect(
-    settings: Settings,
-    studio: Studio,
-    store: Store,
-    admin: Admin,
-    *,
-    models: Catalogue,
-    spool: Path,
-    now_ms: Callable[[], int],
-) -> tuple["Connection", SlackAdapter]:
+    settings: Settings, studio: Studio, store: Store, admin: Admin, *,
+    models: Catalogue, spool: Path, now_ms: Callable[[], int],
+) -> tuple["Connection", SlackAdapter]:  # fmt: skip
     assert settings.slack_bot_token
     web = Web(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, settings.slack_commands)
     adapter = SlackAdapter(web, store, now_ms=now_ms)
-    given = Given(settings, web, spool / "given")
-    desk = Desk(settings, studio, store, adapter, web, admin, models=models, given=given, now_ms=now_ms)
+    desk = Desk(
+        settings, studio, store, adapter, web, admin, models=models, given_folder=spool / "given", now_ms=now_ms
+    )
     return Connection(settings, web, desk), adapter
 
 
@@ -83,7 +76,8 @@ class Connection:
 
     async def run(self) -> None:
         """Until cancelled. Raises CannotStart where only the operator can mend it; an outage is waited for."""
-        self._require_settings()
+        if not (self._settings.slack_app_token or self._settings.slack_signing_secret):
+            raise CannotStart(HALF_SET)
         async with AsyncExitStack() as ends:
             self._web.session = await ends.enter_async_context(
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._web.timeout))
@@ -106,14 +100,6 @@ class Connection:
                 log.warning("what waits for its message cannot be looked up: %s", error.reason)
             await asyncio.sleep(RECOVER_SECONDS)
             older_ms = int(RECOVER_SECONDS * 1000)
-
-    def _require_settings(self) -> None:
-        settings = self._settings
-        if not (settings.slack_app_token or settings.slack_signing_secret):
-            raise CannotStart(
-                "LIMNER_SLACK_BOT_TOKEN is set, but neither LIMNER_SLACK_APP_TOKEN nor LIMNER_SLACK_SIGNING_SECRET: "
-                "set the one of them that docs/slack.md tells for Socket Mode or HTTP."
-            )
 
     async def _sign_in(self) -> None:
         pause = 1.0
@@ -224,9 +210,3 @@ class Connection:
         for task in list(self._turns):
             task.cancel()
         await asyncio.gather(*self._turns, return_exceptions=True)
-
-
-def reason(error: BaseException) -> str:
-    if isinstance(error, SlackApiError):
-        return f"status {getattr(error.response, 'status_code', '?')}"
-    return type(error).__name__

@@ -1,21 +1,23 @@
 """From what people do on Slack to the studio, and its answers back to them."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
 from slack_sdk.errors import SlackApiError
 
-from bot import answers, asks, wording
+from bot import answers, asks, given, wording
 from bot.admin import Actor, Admin
 from bot.buttons import as_text
 from bot.commands import Ask, Imagine, read_command
 from bot.controls import Press, meant, more, read_press
-from bot.errors import BadOption, NotServed, Refused, SwitchedOff, Unknown
-from bot.jobs import Identity, Job, Person, Place
+from bot.errors import BadImage, BadOption, NotServed, Refused, SwitchedOff, Unknown
+from bot.jobs import Identity, Job, Person
 from bot.offers import Offers
 from bot.orders import Authority
 from bot.privacy import Export
@@ -25,12 +27,11 @@ from bot.slack.adapter import SlackAdapter
 from bot.slack.admin import WorkspacePlatform
 from bot.slack.answering import Answering
 from bot.slack.echo import Echo
-from bot.slack.given import Given
 from bot.slack.home import Home
 from bot.slack.interactions import Asked, Turn
 from bot.slack.messages import clock, moment
 from bot.slack.people import People
-from bot.slack.web import Web
+from bot.slack.web import UNREACHED, Web
 from bot.store import Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
@@ -43,10 +44,12 @@ class Desk:
 
     def __init__(
         self, settings: Settings, studio: Studio, store: Store, adapter: SlackAdapter, web: Web, admin: Admin, *,
-        models: Catalogue, given: Given, now_ms: Callable[[], int],
+        models: Catalogue, given_folder: Path, now_ms: Callable[[], int],
     ):  # fmt: skip
         self._studio, self._store, self._adapter, self._web, self._models = studio, store, adapter, web, models
-        self._given, self._people, self._offers = given, People(settings, web), Offers()
+        self._given_folder, self._given_turns = given_folder, asyncio.Semaphore(given.AT_ONCE)
+        self._file_hosts = frozenset(settings.slack_file_hosts)
+        self._people, self._offers = People(settings, web), Offers()
         self._admin, self._home = admin, Home(web, studio, store, now_ms)
         admin.platforms["slack"] = WorkspacePlatform(web, self._people, adapter)
         self._echo = Echo(studio, store, adapter, web, self._people, models=models, now_ms=now_ms)
@@ -109,8 +112,20 @@ class Desk:
         if pictures:
             await self._people.require_may_draw(turn.asked.user_id)
         for turn.picture, file_id in pictures.items():
-            what = replace(what, options={**what.options, turn.picture: str(await self._given.take(file_id))})
+            what = replace(what, options={**what.options, turn.picture: str(await self._take(file_id))})
         await self._echo.imagine(turn, what, is_confirmed=is_confirmed)
+
+    async def _take(self, file_id: str) -> Path:
+        """The path of a plain PNG of what somebody attached, which Slack keeps behind the bot's token."""
+        try:
+            file = (await self._web.files_info(file=file_id)).get("file") or {}
+        except UNREACHED:
+            raise BadImage("unreachable") from None
+        url = str(file.get("url_private_download") or file.get("url_private") or "")
+        source = given.Source(url, file.get("size"), file.get("mimetype") or None, str(self._web.token))
+        return await given.take(
+            source, allowed_hosts=self._file_hosts, folder=self._given_folder, turns=self._given_turns
+        )
 
     async def _ask(self, turn: Turn, ask: Ask) -> None:
         """`/limner …`: an answer only for the asker, or jobs that are drawn where it was asked."""
@@ -120,14 +135,9 @@ class Desk:
         if ask.args:
             await self._require_sight(asked, ask.args[0])
         answered = await asks.answer(
-            self._studio,
-            person,
-            self._echo.place(asked),
-            ask,
-            when=moment,
-            quote=messages.plain,
-            file_bytes=private.EXPORT_BYTES,
-        )
+            self._studio, person, self._echo.place(asked), ask,
+            when=moment, quote=messages.plain, file_bytes=private.EXPORT_BYTES,
+        )  # fmt: skip
         match answered:
             case Press():
                 await self._child(turn, answered)
@@ -159,25 +169,28 @@ class Desk:
             case None:
                 raise Unknown
             case Press("new"):
-                return await self._open_new_image(turn)
+                await self._open_new_image(turn)
             case Press("pause" | "resume"):
                 await self._order(turn, press.verb)
-                return await self._show_home(asked)
+                await self._show_home(asked)
             case Press("home"):
-                return await self._show_home(asked)
+                await self._show_home(asked)
             case Press("offer"):
-                return await self._take_offer(turn, press)
+                await self._take_offer(turn, press)
             case Press("remix"):
-                return await self._open_remix(turn, press)
+                await self._open_remix(turn, press)
+            case _:
+                await self._on_job(turn, press)
+
+    async def _on_job(self, turn: Turn, press: Press) -> None:
+        """What is pressed under a job, or in the menu of its message."""
+        asked, place = turn.asked, self._echo.place(turn.asked)
         person = await self._echo.person(asked, is_checked=False)
         await self._require_sight(asked, press.job_id)
-        job = await self._studio.job(person, press.job_id, self._echo.place(asked))
+        job = await self._studio.job(person, press.job_id, place)
         if asked.job_id == job.id:
             await self._adapter.reconcile(job, asked.channel_id, asked.message_id)
-        await self._of_job(turn, person, job, meant(press, job))
-
-    async def _of_job(self, turn: Turn, person: Person, job: Job, press: Press) -> None:
-        asked, place = turn.asked, self._echo.place(turn.asked)
+        press = meant(press, job)
         if press.verb in ("info", "more", "cancel", "delete", "how", "original", "dm"):  # what makes no job
             turn.ack()
             await self._echo.person(asked)
@@ -192,7 +205,9 @@ class Desk:
                 await self._studio.cancel(person, job.id, place, is_moderator=await self._moderates(asked, person, job))
             case "delete":
                 is_moderator = await self._moderates(asked, person, job)
-                await self._delete(person, place, press, press.index, is_moderator=is_moderator)
+                job = await self._studio.delete(person, job.id, press.index, place, is_moderator=is_moderator)
+                if job.place.message_id:
+                    await self._adapter.remove(job)
                 await turn.say(f"Deleted `{job.id}` image {press.index + 1}.")
             case "how" | "original":
                 await private.file(turn, self._adapter, job, press)
@@ -233,8 +248,7 @@ class Desk:
         turn.what = press = Press(asked.text, job.id, index)
         if press.verb == "remix":
             return await self._open_remix(turn, press)
-        person = await self._echo.person(asked, is_checked=False)
-        await self._of_job(turn, person, await self._studio.job(person, job.id, self._echo.place(asked)), press)
+        await self._on_job(turn, press)
 
     async def _mentioned(self, turn: Turn) -> None:
         """In a thread of ours, a mention says what changes: `--seed 7`, `at night`. Elsewhere it is a prompt."""
@@ -265,7 +279,7 @@ class Desk:
 
     async def _open_new_image(self, turn: Turn) -> None:
         """The form is opened before anything is looked up, since its trigger lasts three seconds."""
-        asked, view_id = turn.asked, await private.open_view(turn, self._web, self._new_image.view())
+        asked, view_id = turn.asked, await turn.open(self._new_image.view())
         if asked.channel_id and len(self._models) > 1:
             person = await self._echo.person(asked, is_checked=False)
             here = await self._studio.gate.at(person, self._echo.place(asked))
@@ -276,13 +290,13 @@ class Desk:
     async def _open_remix(self, turn: Turn, press: Press) -> None:
         """As a new image's, the form is there before what it is filled with."""
         asked = turn.asked
-        view_id = await private.open_view(turn, self._web, forms.text_form("Remix", press, None))
+        view_id = await turn.open(forms.text_form("Remix", press, None))
         try:
             person = await self._echo.person(asked)
             await self._require_sight(asked, press.job_id)
             job = await self._studio.job(person, press.job_id, self._echo.place(asked))
             text = as_text(job, press.index, self._models)
-            view = forms.text_form("Remix", press, text, private.here(turn))
+            view = forms.text_form("Remix", press, text, turn.here)
         except Refused as error:
             view = forms.told("Remix", wording.refusal(error, clock))
         await self._web.views_update(view_id=view_id, view=view)
@@ -291,24 +305,15 @@ class Desk:
         asked = turn.asked
         offer = self._offers.take(press, asked.user_id)
         if offer.form:
-            view = forms.text_form("Edit", offer.form.press, offer.form.text, private.here(turn))
-            await private.open_view(turn, self._web, view)
-            return
-        await self._do(turn, offer.what, is_confirmed=True)
-        await turn.take_away()
+            await turn.open(forms.text_form("Edit", offer.form.press, offer.form.text, turn.here))
+        else:
+            await self._do(turn, offer.what, is_confirmed=True)
+            await turn.take_away()
 
     async def _child(self, turn: Turn, press: Press, *, is_confirmed: bool = False) -> None:
         turn.what = press
         await self._require_sight(turn.asked, press.job_id)
         await self._echo.press(turn, press, is_confirmed=is_confirmed)
-
-    async def _delete(
-        self, person: Person, place: Place, press: Press, index: int | None, *, is_moderator: bool
-    ) -> Job:
-        job = await self._studio.delete(person, press.job_id, index, place, is_moderator=is_moderator)
-        if job.place.message_id:
-            await self._adapter.remove(job)
-        return job
 
     async def _require_sight(self, asked: Asked, job_id: str) -> None:
         """Who is in which channel is not asked of Slack: somebody else's job is known in its own channel alone."""

@@ -52,3 +52,10 @@ def fault(error: BaseException) -> Fault:
     if getattr(error.response, "status_code", 0) == 429:
         return Fault.TOO_OFTEN
     return _BY_NAME.get(name_of(error), Fault.PASSING)
+
+
+def reason(error: BaseException) -> str:
+    """For the log; nothing that anybody said stands in it."""
+    if not isinstance(error, SlackApiError):
+        return type(error).__name__
+    return name_of(error) or f"status {getattr(error.response, 'status_code', '?')}"

@@ -33,10 +33,10 @@ class NewImage:
     def view(self, here: Catalogue | None = None) -> View:
         """`here`: the models of this place, if not all."""
         model = self._models[self._default_model]
-        prices: dict[str, str] = {
-            quality: units(quota.price(plain_draw(model, quality), model)) for quality, _ in _QUALITIES
+        qualities = {
+            str(quality): f"{label} · {units(quota.price(plain_draw(model, quality), model))}"
+            for quality, label in _QUALITIES
         }
-        qualities: dict[str, str] = {quality: f"{label} · {prices[quality]}" for quality, label in _QUALITIES}
         counts = {str(count): str(count) for count in range(1, MAX_COUNT + 1)}
         models = {model.name: model.title for model in (here or self._models).values()}
         styles = {name: name for name in self._styles()}
@@ -90,16 +90,9 @@ def errors(error: Refused, it: wording.Sentence, values: Mapping[str, object], p
 
 
 def _modal(title: str, press: Press, blocks: list[Block], submit: str, metadata: str = "") -> View:
-    view = {
-        "type": "modal",
-        "callback_id": press.id,
-        "title": plain_text(title),
-        "blocks": blocks,
-        "close": plain_text("Close"),
-    }
-    return (
-        view | ({"submit": plain_text(submit)} if submit else {}) | ({"private_metadata": metadata} if metadata else {})
-    )
+    view: View = {"type": "modal", "callback_id": press.id, "title": plain_text(title), "close": plain_text("Close")}
+    view |= {"blocks": blocks, "private_metadata": metadata}
+    return view | ({"submit": plain_text(submit)} if submit else {})
 
 
 def _input(name: str, label: str, element: Block, hint: str = "", *, needed: bool = False) -> Block:

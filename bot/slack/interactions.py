@@ -90,6 +90,17 @@ class Turn:
         except UNREACHED as error:
             log.info("%s could not be told: %s", asked.user_id, type(error).__name__)
 
+    async def open(self, view: dict[str, Any]) -> str:
+        """A form; its id. The trigger lasts three seconds, so nothing is looked up before."""
+        opened = await self._web.views_open(trigger_id=self.asked.trigger_id, view=view)
+        self.ack()
+        return str(opened["view"]["id"])
+
+    @property
+    def here(self) -> str:
+        """What a form remembers of where it was opened."""
+        return json.dumps([self.asked.channel_id, self.asked.thread_id])
+
     async def take_away(self) -> None:
         """The private message with the button that was pressed: it has done what it was there for."""
         if self.asked.is_ephemeral and self._answers < ANSWERS:
@@ -109,7 +120,7 @@ def read(body: Mapping[str, Any]) -> Asked | None:
         case "view_submission":
             return _form(body)
         case "shortcut":
-            return Asked("shortcut", _key(body, "trigger_id"), **_who(body), text=body.get("callback_id", ""))
+            return Asked("shortcut", _key(body), **_who(body), text=body.get("callback_id", ""))
         case "message_action":
             return _menu(body)
     return None
@@ -133,7 +144,7 @@ def _as_typed(match: re.Match[str]) -> str:
 
 def _command(body: Mapping[str, Any]) -> Asked:
     return Asked(
-        "command", _key(body, "trigger_id"), body.get("team_id", ""), body.get("user_id", ""),
+        "command", _key(body), body.get("team_id", ""), body.get("user_id", ""),
         channel_id=body.get("channel_id", ""),
         text=_order(body.get("text", "")), command=body["command"],
         trigger_id=body.get("trigger_id", ""), response_url=body.get("response_url", ""),
@@ -186,7 +197,7 @@ def _menu(body: Mapping[str, Any]) -> Asked:
     message_id = message.get("ts", "")
     thread_id = message.get("thread_ts")
     return Asked(
-        "menu", _key(body, "trigger_id"), **_who(body), channel_id=(body.get("channel") or {}).get("id", ""),
+        "menu", _key(body), **_who(body), channel_id=(body.get("channel") or {}).get("id", ""),
         thread_id=thread_id if thread_id != message_id else None, message_id=message_id,
         text=body.get("callback_id", ""), response_url=body.get("response_url", ""), file_id=_file_id(message),
     )  # fmt: skip
@@ -201,8 +212,8 @@ def _user_id(body: Mapping[str, Any]) -> str:
     return str((body.get("user") or {}).get("id", ""))
 
 
-def _key(body: Mapping[str, Any], name: str) -> str:
-    return f"slack:{body.get(name, '')}"
+def _key(body: Mapping[str, Any]) -> str:
+    return f"slack:{body.get('trigger_id', '')}"
 
 
 def _file_id(message: Mapping[str, Any]) -> str:

@@ -43,16 +43,15 @@ def plain(text: str) -> str:
 
 def runs(text: str) -> list[Block]:
     """Our own text as the elements of a rich text: `code`, and times."""
-    elements: list[Block] = []
-    for literal, code, form, seconds in _pieces(text):
-        if literal:
-            elements.append({"type": "text", "text": literal})
-        if code:
-            elements.append({"type": "text", "text": code, "style": {"code": True}})
+    elements, end = [], 0
+    for mark in _MARK.finditer(text):
+        code, form, seconds = mark.groups()
+        elements += literal(text[end : mark.start()]) + literal(code or "", code=True)
         if form:
-            at = {"timestamp": int(seconds), "format": _FORMATS[form], "fallback": _read(form, seconds)}
+            at = {"timestamp": int(seconds), "format": _FORMATS[form], "fallback": _read(mark)}
             elements.append({"type": "date"} | at)
-    return elements
+        end = mark.end()
+    return elements + literal(text[end:])
 
 
 def literal(text: str, **style: bool) -> list[Block]:
@@ -65,10 +64,13 @@ def rich(*elements: Block) -> Block:
 
 def spoken(text: str) -> str:
     """Our own text where there is no rich text: at a form's field, in a notification."""
-    return _MARK.sub(lambda match: match[1] or _read(match[2], match[3]), text)
+    return _MARK.sub(_read, text)
 
 
-def _read(form: str, seconds: str) -> str:
+def _read(mark: re.Match[str]) -> str:
+    code, form, seconds = mark.groups()
+    if code:
+        return str(code)
     then = datetime.fromtimestamp(int(seconds), UTC)
     return (f"{then.day} {then:%b} " if form == "d" else "") + utc(int(seconds) * 1000)
 
@@ -86,13 +88,7 @@ def status(job: Job, live: Live | None) -> str:
 
 
 def message(
-    job: Job,
-    status: str,
-    name: str,
-    *,
-    lineage: str = "",
-    remark: str = "",
-    files: Mapping[int, str] | None = None,
+    job: Job, status: str, name: str, *, lineage: str = "", remark: str = "", files: Mapping[int, str] | None = None
 ) -> dict[str, Any]:
     """The one message of a job. `files`: what Slack keeps of its images, by index."""
     below = "".join(f"\n{clip(line, MAX_LINE)}" for line in (lineage, remark) if line)
@@ -164,12 +160,3 @@ def facts(rows: Iterable[tuple[str, str]]) -> dict[str, Any]:
         "text": fallback(" · ".join(f"{label} {plain(value)}" for label, value in rows)),
         "blocks": [rich(*elements)],
     } | PLAIN
-
-
-def _pieces(text: str) -> Iterable[tuple[str, str, str, str]]:
-    parts = _MARK.split(text)
-    codes, forms, seconds = parts[1::4], parts[2::4], parts[3::4]
-    yield parts[0], "", "", ""
-    for number, after in enumerate(parts[4::4]):
-        yield "", codes[number] or "", forms[number] or "", seconds[number] or ""
-        yield after, "", "", ""

@@ -22,7 +22,6 @@ _PATIENCE_SECONDS = 1.0  # Slack waits for three
 @dataclass(frozen=True, slots=True)
 class Member:
     name: str
-    team_id: str
     is_admin: bool = False
     is_guest: bool = False
     is_stranger: bool = False
@@ -124,7 +123,7 @@ class People:
         teams = {user.get("team_id"), *(user.get("enterprise_user") or {}).get("teams", ())}
         name = profile.get("display_name") or user.get("real_name") or user.get("name") or user_id
         return Member(
-            name=str(name)[:80], team_id=user.get("team_id", ""),
+            name=str(name)[:80],
             is_admin=any(user.get(flag) for flag in ("is_admin", "is_owner", "is_primary_owner")),
             is_guest=any(user.get(flag) for flag in ("is_restricted", "is_ultra_restricted")),
             is_stranger=bool(user.get("is_stranger")) or self._web.team_id not in teams,

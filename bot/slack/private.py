@@ -1,17 +1,15 @@
-"""What only the presser sees: facts, files, a job once more, the form of a remix."""
+"""What only the presser sees: facts, files, a job once more."""
 
 import asyncio
-import json
 
 from bot import answers, wording
 from bot.buttons import stored_file
 from bot.controls import Press
 from bot.jobs import Job
 from bot.privacy import Export
-from bot.slack import forms, uploads
+from bot.slack import uploads
 from bot.slack.adapter import SlackAdapter
 from bot.slack.interactions import Turn
-from bot.slack.web import Web
 from bot.store import Store
 
 EXPORT_BYTES = 64 * 2**20
@@ -43,15 +41,3 @@ async def export(turn: Turn, adapter: SlackAdapter, it: Export) -> None:
 async def _send(turn: Turn, adapter: SlackAdapter, job: Job, index: int, suffix: str) -> None:
     path, name = stored_file(job, index, suffix), wording.file_name(job.id, index, suffix)
     await adapter.send_alone(turn.asked.user_id, name, path, alt_text=wording.alt_text(job))
-
-
-async def open_view(turn: Turn, web: Web, view: forms.View) -> str:
-    """Its id. The trigger lasts three seconds, so nothing is looked up before."""
-    opened = await web.views_open(trigger_id=turn.asked.trigger_id, view=view)
-    turn.ack()
-    return str(opened["view"]["id"])
-
-
-def here(turn: Turn) -> str:
-    """What a form remembers of where it was opened."""
-    return json.dumps([turn.asked.channel_id, turn.asked.thread_id])

@@ -9,6 +9,7 @@ import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
@@ -49,18 +50,16 @@ async def share(
     files = {image.index: known[image.index] for image in done(job)}
     if not files:  # they were deleted meanwhile
         return files
-    if is_new or not await _is_known(web, files):
-        try:
-            await complete(web, list(files.values()), channel_id, thread_id, comment)
-        except SlackApiError as error:
-            if fault(error) != Fault.NO_FILE or await _is_known(web, files):
-                raise
-            await discard(web, store, job.id, files)  # Slack has lost them, or never had them
-            raise
     try:
+        if is_new or await _shown_in(web, files) is None:
+            await complete(web, list(files.values()), channel_id, thread_id, comment)
         await _until_shared(web, files, channel_id)
+    except SlackApiError as error:
+        if fault(error) == Fault.NO_FILE:  # Slack has lost them, or never had them
+            await discard(web, store, job.id, files)
+        raise
     except NotShared:
-        if not is_new:  # now and then Slack forgets to: these can never be shared again
+        if not is_new:  # now and then Slack forgets to, and these can never be shared again
             await discard(web, store, job.id, files)
         raise
     return files
@@ -94,30 +93,25 @@ async def complete(web: Web, files: list[str], channel_id: str, thread_id: str |
     )  # fmt: skip
 
 
-async def _is_known(web: Web, files: dict[int, str]) -> bool:
-    """Whether the sharing was asked for: before that Slack does not know these files."""
-    try:
-        await web.files_info(file=next(iter(files.values())))
-    except SlackApiError as error:
-        if fault(error) == Fault.NO_FILE:
-            return False
-        raise
-    return True
-
-
-async def _until_shared(web: Web, files: dict[int, str], channel_id: str) -> None:
-    """They are shared together, so one is asked for, and not at once: that seldom helps, and counts."""
+async def _until_shared(web: Web, files: Mapping[int, str], channel_id: str) -> None:
+    """Not looked for at once: that seldom helps, and counts."""
     pause, end = _FIRST_LOOK_SECONDS, time.monotonic() + LOOKED_FOR_SECONDS
-    [*_, file_id] = files.values()
     while True:
         await asyncio.sleep(pause)
-        if _is_in(await web.files_info(file=file_id), channel_id):
+        if channel_id in (await _shown_in(web, files) or ()):
             return
         if time.monotonic() > end:
-            raise NotShared(f"Slack has the file {file_id} and does not show it")
+            raise NotShared(f"Slack has the files {', '.join(files.values())} and does not show them")
         pause = min(_LONGEST_PAUSE_SECONDS, 1.5 * pause)
 
 
-def _is_in(answer: object, channel_id: str) -> bool:
-    shares = (answer.get("file") or {}).get("shares") or {}  # type: ignore[attr-defined]
-    return any(channel_id in group for group in shares.values())
+async def _shown_in(web: Web, files: Mapping[int, str]) -> set[str] | None:
+    """The channels of the last, since they are shared together; None before that was asked for: Slack knows none."""
+    try:
+        answer = await web.files_info(file=[*files.values()][-1])
+    except SlackApiError as error:
+        if fault(error) == Fault.NO_FILE:
+            return None
+        raise
+    shares: Mapping[str, Mapping[str, Any]] = (answer.get("file") or {}).get("shares") or {}
+    return {channel for group in shares.values() for channel in group}

@@ -29,6 +29,10 @@ HISTORY = frozenset(["channels:history", "groups:history", "im:history"])
 _OPTIONAL = HISTORY | {USER_GROUPS}
 _TRIES = 20  # of one that comes too often
 _APPS = "https://api.slack.com/apps"
+HALF_SET = (
+    "LIMNER_SLACK_BOT_TOKEN is set, but neither LIMNER_SLACK_APP_TOKEN nor LIMNER_SLACK_SIGNING_SECRET: "
+    "set the one of them that docs/slack.md tells for Socket Mode or HTTP."
+)
 # Seconds between two, and how many may come at once; https://docs.slack.dev/apis/web-api/rate-limits
 _PACES = {"chat.update": (1.4, 10), "chat.postMessage": (1.0, 5)}
 _ANY_PACE = (0.75, 25)
