@@ -1,15 +1,13 @@
 """The command `limner`. Exit codes: 0 ok, 2 refused or misused, 75 worth another try, 78 mend something first."""
 
 import asyncio
-import logging
 import secrets
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,11 +16,9 @@ from bot.settings import Settings, read_settings
 from engine import VERSION
 from engine.protocol import MAX_SEED, Draw
 
-if TYPE_CHECKING:  # each command loads what it needs when it runs, so that the page of `limner run` is up in a moment
-    from engine.drawing import Drawn
-
 REFUSED, TEMPORARY, CONFIGURATION, INTERRUPTED = 2, 75, 78, 130
 
+# Each command loads what it needs when it runs, so that the page of `limner run` is up in a moment.
 app = typer.Typer(
     help="/imagine for Discord and Slack on your own GPU, and a page on this machine.",
     no_args_is_help=True,
@@ -95,18 +91,24 @@ def imagine(
         "negative": no, "aspect": ar, "count": n, "seed": seed, "quality": quality, "steps": steps,
         "guidance": guidance, "scheduler": scheduler, "model": model,
     }  # fmt: skip
+    from bot.console import watching
+    from engine.drawing import NotDrawn, draw, print_drawn
+
     started = time.monotonic()
     with _told(as_json) as settings:
         draws = _read_prompt(" ".join(prompt), options, settings)
-        drawn = _draw(draws, out, settings, quiet=as_json)
-        _print_drawn(drawn, time.monotonic() - started, as_json=as_json)
+        try:
+            with watching(draws, quiet=as_json) as watch:
+                drawn = draw(settings.engine, settings.models_path, draws, out, watch)
+        except NotDrawn as error:
+            raise CannotStart(str(error), exit_code=error.exit_code) from None
+        print_drawn(drawn, time.monotonic() - started, as_json=as_json)
 
 
 def _read_prompt(text: str, options: Mapping[str, str | None], settings: Settings) -> tuple[Draw, ...]:
-    from bot import prompt, words
+    from bot import answers, prompt, words
     from bot.console import complain
     from bot.errors import BadWords
-    from engine.builtin.words import unknown_words
     from engine.catalogue import models_here, read_catalogue
 
     catalogue = models_here(read_catalogue(), settings.models_path)
@@ -115,41 +117,9 @@ def _read_prompt(text: str, options: Mapping[str, str | None], settings: Setting
     for draw in draws:
         if found := words.forbidden(draw.prompt, draw.negative_prompt or "", is_over_a_given_picture=False):
             raise BadWords(words.FORBIDDEN[found], is_final=True)
-    unknown = {word: 0 for draw in draws if catalogue[draw.model].knows_words for word in unknown_words(draw.prompt)}
-    if unknown:
-        complain(f"The built-in model does not know: {', '.join(unknown)}")
+    if unknown := answers.unknown(draws, catalogue):
+        complain(answers.unknown_line(unknown))
     return draws
-
-
-def _draw(draws: tuple[Draw, ...], out: Path, settings: Settings, *, quiet: bool) -> "list[Drawn]":
-    """Raises CannotStart with the engine's own sentence."""
-    from bot.console import watching
-    from engine.client import LocalEngine
-    from engine.drawing import NotDrawn, draw
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: no file is left half done
-    logging.getLogger("engine").setLevel(logging.CRITICAL)  # what went wrong is told in one sentence
-    engine = LocalEngine(settings.engine, models_dir=settings.models_path)
-    try:
-        with watching(draws, quiet=quiet) as watch:
-            return asyncio.run(draw(engine, draws, out, watch))
-    except NotDrawn as error:
-        raise CannotStart(str(error), exit_code=CONFIGURATION if error.kind == "bad_model" else TEMPORARY) from None
-    except OSError as error:
-        raise CannotStart(f"{out} cannot be written ({error.strerror}): choose another --out.") from None
-
-
-def _print_drawn(drawn: "list[Drawn]", seconds: float, *, as_json: bool) -> None:
-    from bot.console import print_json
-
-    if as_json:
-        print_json(
-            {"images": [{**asdict(each), "path": str(each.path)} for each in drawn], "seconds": round(seconds, 3)}
-        )
-        return
-    for each in drawn:
-        print(f"{each.path}  seed {each.seed}  {each.width}×{each.height}")
-    print(f"{seconds:.1f} s")
 
 
 models_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)

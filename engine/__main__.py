@@ -1,12 +1,8 @@
 """`python -m engine "a red car" --seed 7`: the engine without a bot."""
 
 import argparse
-import asyncio
-import json
-import logging
 import os
 import secrets
-import signal
 import sys
 import time
 from math import ceil
@@ -14,8 +10,8 @@ from pathlib import Path
 
 from engine import VERSION
 from engine.catalogue import read_catalogue
-from engine.client import Died, Kind, LocalEngine
-from engine.drawing import Drawn, NotDrawn, draw
+from engine.client import Died, Kind
+from engine.drawing import NotDrawn, draw, print_drawn
 from engine.protocol import MAX_SEED, SCHEDULERS, Draw, Event, Progress, Ready
 from engine.sizes import base_size, final_size, is_allowed
 
@@ -27,18 +23,20 @@ def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
     request = _request(arguments, parser)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: no file is left half done
-    logging.getLogger("engine").setLevel(logging.CRITICAL)  # what went wrong is told in one sentence
-    started = time.monotonic()
+    kind: Kind = "fake" if os.environ.get("LIMNER_ENGINE") == "fake" else "torch"
+    models_dir = Path(os.environ.get("LIMNER_DATA", "data")) / "models"
+    started, shows = time.monotonic(), sys.stderr.isatty() and not arguments.json
     try:
-        drawn = asyncio.run(draw(_engine(), [request], arguments.out, _Watch(quiet=arguments.json)))
+        drawn = draw(kind, models_dir, [request], arguments.out, _show if shows else lambda event: None)
     except KeyboardInterrupt:
         sys.exit(130)
     except NotDrawn as error:
-        sys.exit(_tell(str(error), 78 if error.kind == "bad_model" else 75))
-    except OSError as error:
-        sys.exit(_tell(f"{arguments.out} cannot be written ({error.strerror}): choose another --out.", 78))
-    _print(drawn, time.monotonic() - started, as_json=arguments.json)
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    finally:
+        if shows:
+            _show_line("")
+    print_drawn(drawn, time.monotonic() - started, as_json=arguments.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,45 +106,19 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "ignore").decode()
 
 
-def _engine() -> LocalEngine:
-    kind: Kind = "fake" if os.environ.get("LIMNER_ENGINE") == "fake" else "torch"
-    return LocalEngine(kind, models_dir=Path(os.environ.get("LIMNER_DATA", "data")) / "models")
-
-
-class _Watch:
+def _show(event: Event | Died) -> None:
     """One line on a terminal that says how far it is."""
-
-    def __init__(self, *, quiet: bool):
-        self._shows = not quiet and sys.stderr.isatty()
-
-    def __call__(self, event: Event | Died) -> None:
-        match event:
-            case Ready(device_name=device) if self._shows:
-                self._line(f"ready on {device}")
-            case Progress(stage=stage, step=step, steps=steps) if self._shows:
-                self._line(f"{stage} {step}/{steps}")
-            case _:
-                pass
-
-    def _line(self, text: str) -> None:
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    match event:
+        case Ready(device_name=device):
+            _show_line(f"ready on {device}")
+        case Progress(stage=stage, step=step, steps=steps):
+            _show_line(f"{stage} {step}/{steps}")
+        case _:
+            pass
 
 
-def _print(drawn: list[Drawn], seconds: float, *, as_json: bool) -> None:
-    if as_json:
-        images = [{"path": str(d.path), "seed": d.seed, "width": d.width, "height": d.height} for d in drawn]
-        print(json.dumps({"images": images, "seconds": round(seconds, 3)}))
-        return
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-    for picture in drawn:
-        print(f"{picture.path}  seed {picture.seed}  {picture.width}×{picture.height}")
-    print(f"{seconds:.1f} s")
-
-
-def _tell(sentence: str, exit_code: int) -> int:
-    print(sentence, file=sys.stderr)
-    return exit_code
+def _show_line(text: str) -> None:
+    print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""Requests drawn from start to files without a bot: an engine is started, watched and ended."""
+"""For a command: requests drawn from start to files. An engine is started, watched and ended."""
 
+import asyncio
+import json
+import logging
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.client import Died, Engine
+from engine.client import Died, Engine, Kind, LocalEngine
 from engine.protocol import Done, Draw, Event, Failed, Generate, ImageDone, Ready
 
 _SENTENCES = {
@@ -13,6 +17,7 @@ _SENTENCES = {
     "bad_model": "The model {model} is missing or damaged: `limner doctor` says which file.",
     "bad_request": "The model {model} cannot draw this request ({detail}).",
     "died": "The image engine stopped ({detail}): run `limner doctor`, then try again.",
+    "unwritable": "{detail}: choose another --out.",
 }
 _OTHERWISE = "The picture could not be drawn ({kind}: {detail})."
 
@@ -28,21 +33,40 @@ class Drawn:
 
 
 class NotDrawn(Exception):
-    """One sentence that says what to do. `kind` is the engine's word for the failure, or "died"."""
+    """One sentence that says what to do. `exit_code`: 75 worth another try, 78 mend something first."""
 
-    def __init__(self, kind: str, detail: str, model: str):
+    def __init__(self, kind: str, detail: str, model: str = ""):
         super().__init__(_SENTENCES.get(kind, _OTHERWISE).format(kind=kind, detail=detail, model=model))
-        self.kind = kind
+        self.exit_code = 78 if kind in ("bad_model", "unwritable") else 75
 
 
-async def draw(
-    engine: Engine, requests: Sequence[Draw], folder: Path, watch: Callable[[Event | Died], None]
-) -> list[Drawn]:
-    """Draw all `requests` together into `folder`, as `limner-<seed>.png`; the engine is closed afterwards.
+Watch = Callable[[Event | Died], None]  # sees every event on the way
 
-    `watch` sees every event on the way. An older file of the same name stays: the new one gets a number.
-    Raises NotDrawn at the first failure, and OSError where `folder` cannot be written; then no file is left.
+
+def draw(kind: Kind, models_dir: Path, requests: Sequence[Draw], folder: Path, watch: Watch) -> list[Drawn]:
+    """Draw all `requests` together into `folder`, as `limner-<seed>.png`; an older file stays: the new one is numbered.
+
+    Raises NotDrawn at the first failure, and KeyboardInterrupt for SIGTERM too; then no file is left.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.getLogger("engine").setLevel(logging.CRITICAL)  # what went wrong is told in one sentence
+    try:
+        return asyncio.run(_draw(LocalEngine(kind, models_dir=models_dir), requests, folder, watch))
+    except OSError as error:
+        raise NotDrawn("unwritable", f"{folder} cannot be written ({error.strerror})") from None
+
+
+def print_drawn(drawn: Sequence[Drawn], seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        images = [{**asdict(each), "path": str(each.path)} for each in drawn]
+        print(json.dumps({"images": images, "seconds": round(seconds, 3)}, ensure_ascii=False))
+        return
+    for each in drawn:
+        print(f"{each.path}  seed {each.seed}  {each.width}×{each.height}")
+    print(f"{seconds:.1f} s")
+
+
+async def _draw(engine: Engine, requests: Sequence[Draw], folder: Path, watch: Watch) -> list[Drawn]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".limner-", dir=folder) as spool:
         await engine.start()
@@ -53,9 +77,7 @@ async def draw(
         return [_keep(image, folder) for image in images]
 
 
-async def _images(
-    engine: Engine, requests: Sequence[Draw], spool: Path, watch: Callable[[Event | Died], None]
-) -> list[ImageDone]:
+async def _images(engine: Engine, requests: Sequence[Draw], spool: Path, watch: Watch) -> list[ImageDone]:
     """Every image, in the order of the requests."""
     images: list[ImageDone] = []
     unfinished = {str(number): request for number, request in enumerate(requests)}
