@@ -8,8 +8,8 @@ import shutil
 import signal
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bot import wording
 from bot.adapter import Adapter, Connection, Page
@@ -24,7 +24,6 @@ from bot.orders import Authority
 from bot.phrases import relative
 from bot.privacy import Retention
 from bot.progress import Progress
-from bot.prompt import Style
 from bot.settings import Settings
 from bot.store import PAGE_NOTE, Store, backup, inspection, open_store
 from bot.studio import Rules, Studio
@@ -49,102 +48,89 @@ async def serve(settings: Settings) -> None:
     """
     stop = _stop_on_signals()
     _require_model(read_catalogue().get(settings.model), settings)
-    catalogue = models_here(read_catalogue(), settings.models_path)
     async with AsyncExitStack() as ends:
         store = await open_store(settings.data)
         ends.push_async_callback(store.close)
-        parts = _put_together(settings, store, catalogue)
-        studio, feed, engine = parts.studio, parts.feed, parts.engine
-        dispatch, delivery = parts.dispatch, parts.delivery
-        site = server.Site(
-            studio,
-            feed,
-            parts.admin,
-            models=catalogue,
-            default_model=settings.model,
-            engine_ready=lambda: engine.ready,
-            now_ms=_now_ms,
-        )
-        connections = _connections(settings, parts, store, catalogue)
-        progress = Progress(store, feed, parts.adapters, clock=time.monotonic)
-        upkeep = Upkeep(store, parts.adapters, report_channel=settings.report_channel, now_ms=_now_ms)
-        page, port = await server.serve(site.app(settings.web_host), host=settings.web_host, port=settings.web_port)
+        limner = Parts(settings, store)
+        connections = _connections(limner)
+        app = limner.site().app(settings.web_host)
+        page, port = await server.serve(app, host=settings.web_host, port=settings.web_port)
         ends.push_async_callback(page.cleanup)
-        ends.push_async_callback(engine.close)
-        host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
-        await store.set_note(PAGE_NOTE, f"http://{host}:{port}")
-        _say_where(f"http://{host}:{port}", catalogue, settings)
+        ends.push_async_callback(limner.engine.close)
+        url = f"http://{f'[{settings.web_host}]' if ':' in settings.web_host else settings.web_host}:{port}"
+        await store.set_note(PAGE_NOTE, url)
+        _say_where(url, limner.models, settings)
         refused: list[CannotStart] = []
+        database = settings.data / "limner.db"
         async with asyncio.TaskGroup() as loops:
             running = [
-                loops.create_task(dispatch.run()),
-                loops.create_task(delivery.run()),
-                loops.create_task(progress.run()),
-                loops.create_task(studio.privacy.run()),
-                loops.create_task(upkeep.run()),
-                loops.create_task(_look_after(settings.data / "limner.db", settings.backups, refused, stop)),
-                loops.create_task(_check_ledger_hourly(settings.data / "limner.db")),
-                *(loops.create_task(_connected(connection, refused, stop)) for connection in connections),
-                loops.create_task(_draw_first_picture(studio, feed)),
+                loops.create_task(each)
+                for each in (
+                    limner.dispatch.run(),
+                    limner.delivery.run(),
+                    Progress(store, limner.feed, limner.adapters, clock=time.monotonic).run(),
+                    limner.studio.privacy.run(),
+                    Upkeep(store, limner.adapters, report_channel=settings.report_channel, now_ms=_now_ms).run(),
+                    _look_after(database, settings.backups, refused, stop),
+                    _check_ledger_hourly(database),
+                    *(_connected(connection, refused, stop) for connection in connections),
+                    _draw_first_picture(limner.studio, limner.feed),
+                )
             ]
             await stop.wait()
             await page.cleanup()
-            await _finish(dispatch, delivery)
+            await _finish(limner.dispatch, limner.delivery)
             for loop in running:
                 loop.cancel()
         if refused:
             raise refused[0]
 
 
-@dataclass(frozen=True)
 class Parts:
-    feed: Feed
-    engine: LocalEngine
-    adapters: dict[str, Adapter]
-    delivery: Delivery
-    dispatch: Dispatch
-    studio: Studio
-    admin: Admin
-
-
-def _put_together(settings: Settings, store: Store, catalogue: Catalogue) -> Parts:
     """What is behind every platform; nothing runs yet."""
-    spool = settings.data.resolve() / "spool"
-    feed, engine = Feed(), LocalEngine(settings.engine, models_dir=settings.models_path)
-    adapters: dict[str, Adapter] = {"web": Page()}
-    delivery = Delivery(store, feed, adapters, now_ms=_now_ms)
-    dispatch = Dispatch(
-        store, engine, feed, spool=spool, now_ms=_now_ms, wake_delivery=delivery.wake, warm_model=settings.model
-    )
-    styles = {name: Style(preset.before, preset.after, preset.negative) for name, preset in settings.styles.items()}
-    limits = settings.limits
-    rules = Rules(
-        models=catalogue,
-        default_model=settings.model,
-        limits=limits,
-        spool=spool,
-        styles=styles,
-        operators_only=_unchecked(catalogue, settings.models_path),
-        draws_unchecked=bool(settings.unchecked_photographs),
-        retention=Retention(
-            settings.keep_prompts_days, settings.keep_files_days, settings.keep_jobs_days, settings.keep_backups_days
-        ),
-        strikes=Strikes(settings.strikes, settings.suspend_days),
-    )
-    studio = Studio(rules, store, dispatch, feed, now_ms=_now_ms, new_seed=lambda: secrets.randbelow(MAX_SEED + 1))
-    admin = Admin(
-        store, studio, limits, models=catalogue, now_ms=_now_ms, operators=frozenset(settings.operators),
-        doctor=lambda: _doctor(settings),
-    )  # fmt: skip
-    return Parts(feed, engine, adapters, delivery, dispatch, studio, admin)
+
+    def __init__(self, settings: Settings, store: Store):
+        self.settings, self.store = settings, store
+        self.models, self.spool = models_here(read_catalogue(), settings.models_path), settings.data.resolve() / "spool"
+        self.feed, self.engine = Feed(), LocalEngine(settings.engine, models_dir=settings.models_path)
+        self.adapters: dict[str, Adapter] = {"web": Page()}
+        self.delivery = Delivery(store, self.feed, self.adapters, now_ms=_now_ms)
+        self.dispatch = Dispatch(
+            store, self.engine, self.feed, spool=self.spool, now_ms=_now_ms, wake_delivery=self.delivery.wake,
+            warm_model=settings.model,
+        )  # fmt: skip
+        rules = Rules(
+            models=self.models,
+            default_model=settings.model,
+            limits=settings.limits,
+            spool=self.spool,
+            styles=settings.styles,
+            operators_only=_unchecked(self.models, settings.models_path),
+            draws_unchecked=bool(settings.unchecked_photographs),
+            retention=Retention(
+                settings.keep_prompts_days, settings.keep_files_days, settings.keep_jobs_days,
+                settings.keep_backups_days,
+            ),
+            strikes=Strikes(settings.strikes, settings.suspend_days),
+        )  # fmt: skip
+        self.studio = Studio(rules, store, self.dispatch, self.feed, now_ms=_now_ms, new_seed=_new_seed)
+        self.admin = Admin(
+            store, self.studio, settings.limits, models=self.models, now_ms=_now_ms,
+            operators=frozenset(settings.operators), doctor=lambda: _doctor(settings),
+        )  # fmt: skip
+
+    def site(self) -> server.Site:
+        return server.Site(
+            self.studio, self.feed, self.admin, models=self.models, default_model=self.settings.model,
+            engine_ready=lambda: self.engine.ready, now_ms=_now_ms,
+        )  # fmt: skip
 
 
 async def give_order(settings: Settings, text: str) -> Answer:
     """An order of the operator's while Limner does not run. Raises InUse where it does, and Refused."""
     store = await open_store(settings.data)
     try:
-        catalogue = models_here(read_catalogue(), settings.models_path)
-        parts = _put_together(settings, store, catalogue)
+        parts = Parts(settings, store)
         actor = Actor(await parts.studio.person(server.OPERATOR), Authority.OPERATOR, server.HERE)
         key = f"command:{secrets.token_hex(12)}"
         return await parts.admin.administer(actor, text, key=key, when=relative(_now_ms()))
@@ -159,23 +145,20 @@ def _doctor(settings: Settings) -> str:
     return "\n".join(checks)
 
 
-def _connections(settings: Settings, parts: Parts, store: Store, models: Catalogue) -> list[Connection]:
+def _connections(parts: Parts) -> list[Connection]:
     """Those of the platforms whose tokens are set; each adds its adapter. What is not used is not loaded."""
     connections: list[Connection] = []
-    studio, adapters, spool = parts.studio, parts.adapters, settings.data.resolve() / "spool"
+    settings = parts.settings
+    common: dict[str, Any] = {"models": parts.models, "spool": parts.spool, "now_ms": _now_ms}
     if settings.discord_token:
         from bot.discord.connection import connect
 
-        connection, adapters["discord"] = connect(
-            settings, studio, store, parts.admin, models=models, spool=spool, now_ms=_now_ms
-        )
+        connection, parts.adapters["discord"] = connect(settings, parts.studio, parts.store, parts.admin, **common)
         connections.append(connection)
     if settings.slack_bot_token:
         from bot.slack import connection as slack
 
-        connected, adapters["slack"] = slack.connect(
-            settings, studio, store, parts.admin, models=models, spool=spool, now_ms=_now_ms
-        )
+        connected, parts.adapters["slack"] = slack.connect(settings, parts.studio, parts.store, parts.admin, **common)
         connections.append(connected)
     return connections
 
@@ -320,6 +303,10 @@ def next_steps(url: str, *, wants_photographs: bool, is_on_discord: bool = False
 
 def _say(*lines: str) -> None:
     print(*lines, sep="\n", flush=True)
+
+
+def _new_seed() -> int:
+    return secrets.randbelow(MAX_SEED + 1)
 
 
 def _now_ms() -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -20,17 +20,9 @@ from pydantic_settings import (
 
 from bot.allowances import Limits, Window, WindowKind
 from bot.errors import CannotStart
+from bot.prompt import Style
 
 PREFIX = "LIMNER_"
-
-
-class Preset(BaseModel):
-    """A style: words around a prompt, and what to keep out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    before: str = ""
-    after: str = ""
-    negative: str = ""
 
 
 class Settings(BaseSettings):
@@ -61,7 +53,7 @@ class Settings(BaseSettings):
     strikes: int = Field(default=3, ge=1, le=1000)  # in 30 days, and a person is suspended
     suspend_days: int = Field(default=7, ge=1, le=3650)
     unchecked_photographs: Literal["", "I answer for what is drawn without a safety check"] = ""
-    styles: dict[str, Preset] = Field(default_factory=dict)  # [styles.NAME] in the file
+    styles: dict[str, Style] = Field(default_factory=dict)  # [styles.NAME] in the file
     discord_token: SecretStr | None = None
     discord_guilds: Annotated[tuple[int, ...], NoDecode] = ()  # where the commands are registered; none: everywhere
     discord_api_url: str = "https://discord.com/api/v10"
