@@ -43,12 +43,10 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(monkeypatch, variabl
     assert error.value.exit_code == 78
 
 
-FILES = ("allowence = 3\n", "allowance = \n", "allowance = 'many'\n", "[styles.ink]\nafterr = ''\n")
+BAD_FILES = ("allowence = 3\n", "allowance = \n", "allowance = 'many'\n", "[styles.ink]\nafterr = ''\n")
 
 
-@pytest.mark.parametrize("text", FILES)
-    "text", ["allowence = 3\n", "allowance = \n", "allowance = 'many'\n", "[styles.ink]\nafterr = ''\n"]
-)
+@pytest.mark.parametrize("text", BAD_FILES)
 def test_a_bad_settings_file_is_refused_by_its_path(tmp_path, text):
     (tmp_path / "limner.toml").write_text(text)
     with pytest.raises(CannotStart, match=r"limner\.toml"):
