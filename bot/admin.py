@@ -6,7 +6,8 @@ they have at this very use. An admin or moderator reaches their own server or wo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Protocol
@@ -30,8 +31,11 @@ AUDIT_LINES, STATS_DAYS, GRANT_MS = 10, 14, DAY_MS
 class Platform(Protocol):
     """What an order needs of a chat platform. Raises what the platform raises: then nothing is done."""
 
-    async def member(self, workspace_id: str, user_id: str) -> Identity | None:
-        """Who that is; None if nobody of that id is there now."""
+    def reaches(self, workspace_id: str) -> bool:
+        """Whether it can be asked about that place now."""
+
+    async def member(self, workspace_id: str, user_id: str) -> tuple[Identity, Collection[str]] | None:
+        """Who that is, and the ids of their roles there; None if nobody of that id is there now."""
 
     async def role(self, workspace_id: str, text: str) -> tuple[str, str] | None:
         """The id and the name of a role or user group, found by either; None if there is none."""
@@ -149,12 +153,12 @@ class Admin:
 
     def _scope(self, actor: Actor, order: Order) -> Scope:
         """Where the order counts. Raises NoAuthority for a place that is not the actor's."""
-        here, is_local = actor.place.workspace, FORMS[order.verb].is_local
+        here, is_in_chat = actor.place.workspace, actor.place.workspace_id != ""
+        is_local = FORMS[order.verb].is_local or (is_in_chat and order.verb == "quota show")
         if actor.authority != Authority.OPERATOR:
             if order.at not in ("", "here", ":".join(here)):
                 raise NoAuthority("operator")
             return here
-        is_in_chat = actor.place.workspace_id != ""
         if order.at == "here" or (is_local and not order.at):
             if not is_in_chat:
                 raise BadOption("--at", "is needed here", allowed="--at discord:SERVER or --at slack:WORKSPACE")
@@ -169,30 +173,39 @@ class Admin:
         return platform, workspace_id
 
     async def person(self, given: Given, word: str) -> tuple[Person, str]:
-        """Whom an order names, and their name. Raises Unknown for anyone who is not known at its place."""
-        platform, colon, user_id = word.partition(":")
-        if not colon or platform not in {*self.platforms, "discord", "slack", "web"}:
-            platform, user_id = self._platform_of(given), word
-        user_id = user_id.rpartition("/")[2]
-        here = given.scope if given.scope[0] == platform else given.actor.place.workspace
-        reach = self.platforms.get(platform)
-        if reach and here[0] == platform and here[1] and (member := await reach.member(here[1], user_id)):
-            return await self._studio.person(member), member.name
-        found = await self._rules.named(platform, user_id, given.scope)
-        if len({person for person, _ in found}) > 1:
-            raise BadOption(f"@{clip(word, 40)}", "is the name of several people", allowed="name them by their id")
-        if not found:
-            raise Unknown(f"@{clip(word, 40)}", "person")
-        number, identity = found[0]
-        return Person(number), identity.name or identity.user_id
+        """Whom an order names, and their name. Raises Unknown for anyone who is not known at its place.
 
-    def _platform_of(self, given: Given) -> str:
-        return given.scope[0] or given.actor.place.platform
+        A name, an id, `discord:ID` or `slack:TEAM:ID`: the operator's may be of somebody who was never seen here.
+        """
+        platform, text = ("", word) if word.partition(":")[0] not in (*_IDS, "web") else word.split(":", 1)
+        workspace_id, _, user_id = text.rpartition(":") if platform else ("", "", text)
+        for scope in (given.scope, given.actor.place.workspace):
+            if scope[0] in _IDS and platform in ("", scope[0]):
+                platform, workspace_id = scope[0], workspace_id or scope[1]
+        if (reach := self._reach(platform, workspace_id)) and (there := await reach.member(workspace_id, user_id)):
+            return await self._studio.person(*there), there[0].name
+        found = await self._rules.named(platform, workspace_id, user_id, given.scope)
+        if len({person for person, _ in found}) > 1:
+            each = ", ".join(f"{i.platform}:{i.workspace_id}:{i.user_id}".replace("::", ":") for _, i in found[:5])
+            raise BadOption(f"@{clip(word, 40)}", "is the name of several people", allowed=f"one of {each}")
+        if found:
+            return Person(found[0][0]), found[0][1].name or user_id
+        is_whole = platform == "discord" or (platform == "slack" and workspace_id)
+        if given.actor.authority < Authority.OPERATOR or not is_whole or not _IDS[platform].fullmatch(user_id):
+            raise Unknown(f"@{clip(word, 40)}", "person")
+        identity = Identity(platform, workspace_id if platform == "slack" else "", user_id)
+        return await self._studio.person(identity), user_id
+
+    def _reach(self, platform: str, workspace_id: str) -> Platform | None:
+        """The platform, if it can be asked about that place now."""
+        reach = self.platforms.get(platform)
+        return reach if reach and workspace_id and reach.reaches(workspace_id) else None
 
     async def _show_quota(self, given: Given) -> Answer:
         if not given.order.args:
             found = await self._rules.rules_of(given.scope, given.act.at_ms)
-            return Answer(reports.rules(found, self._limits, given.scope, self.zone, given.quote))
+            roles = {rule.subject_id: await self._role_name(rule) for rule in found if rule.subject == "role"}
+            return Answer(reports.rules(found, roles, self._limits, given.scope, self.zone, given.quote))
         person, name = await self.person(given, given.order.args[0])
         view = await self._studio.quota(person, _place(given.scope))
         return Answer(f"@{given.quote(name)} · {answers.quota(view, given.when)}")
@@ -203,15 +216,22 @@ class Admin:
         return self._changed(given, await self._rules.allow(given.act, rule, self._limits, person=person.id), name)
 
     async def _set_role(self, given: Given) -> Answer:
-        word, reach = given.order.args[0], self.platforms.get(given.scope[0])
+        word, reach = given.order.args[0], self._reach(*given.scope)
         role = await reach.role(given.scope[1], word) if reach else None
+        if reach is None and _ROLES.fullmatch(word):
+            role = word, word
         if role is None:
             ours = await self._rules.rules_of(given.scope, given.act.at_ms)
             if given.order.units is not None or not any(rule.subject_id == word for rule in ours):
                 raise Unknown(f"@{clip(word, 40)}", "role")
-            role = (word, f"a role that is gone ({word})")  # what was said of it can still be taken back
+            role = word, f"that is gone ({word})"  # what was said of it can still be taken back
         rule = self._rule(given.order, given.scope, replace(_ROLE, subject_id=role[0]))
         return self._changed(given, await self._rules.allow(given.act, rule, self._limits, label=f"role {role[1]}"))
+
+    async def _role_name(self, rule: Rule) -> str:
+        reach = self._reach(*rule.scope)
+        role = await reach.role(rule.scope[1], rule.subject_id) if reach else None
+        return role[1] if role else rule.subject_id
 
     async def _set_common(self, given: Given) -> Answer:
         is_place = given.order.verb == "quota place"
@@ -310,6 +330,8 @@ class Admin:
         return Answer(reports.changed(entry, self._limits.window.span, self.zone, given.quote))
 
 
+_IDS = {"discord": re.compile(r"\d{15,21}"), "slack": re.compile(r"[UW][A-Z0-9]{6,20}")}
+_ROLES = re.compile(r"\d{15,21}|S[A-Z0-9]{6,20}")
 _PERSON, _ROLE = Rule(EVERYWHERE, "person"), Rule(EVERYWHERE, "role")
 _PLACE, _DEFAULT = Rule(EVERYWHERE, "place"), Rule(EVERYWHERE, "default")
 

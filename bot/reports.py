@@ -3,7 +3,7 @@
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from statistics import median
@@ -98,16 +98,24 @@ def _inert(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def rules(found: Sequence[Rule], limits: Limits, scope: Scope, zone: tzinfo, quote: Callable[[str], str]) -> str:
-    """What is set at a scope, and the operator's settings."""
+def rules(
+    found: Sequence[Rule],
+    roles: Mapping[str, str],
+    limits: Limits,
+    scope: Scope,
+    zone: tzinfo,
+    quote: Callable[[str], str],
+) -> str:
+    """What is set at a scope and everywhere, and the operator's settings; `roles` are names by id."""
     span = limits.window.span
     lines = [f"Everyone: {units(limits.allowance or 0)} a {span} by the settings"]
     for rule in found:
-        who = f"role {quote(rule.subject_id)}" if rule.subject == "role" else _NAMES[rule.subject]
+        who = f"role {quote(roles[rule.subject_id])}" if rule.subject == "role" else _NAMES[rule.subject]
         parts = [f"{units(rule.units)} a {span}" if rule.units is not None else ""]
         parts += [f"weight {rule.weight:g}" if rule.weight else "", f"{rule.waiting} waiting" if rule.waiting else ""]
         parts += [f"until {date(rule.ends_ms, zone, rule.ends_ms)}" if rule.ends_ms else ""]
-        lines.append(f"{who}{f', {rule.model}' if rule.model else ''}: " + ", ".join(part for part in parts if part))
+        who += " everywhere" * (rule.scope != scope) + (f", {rule.model}" if rule.model else "")
+        lines.append(f"{who}: " + ", ".join(part for part in parts if part))
     if scope != EVERYWHERE and not any(rule.subject == "place" for rule in found):
         lines.append(f"An admin can let one person have at most {units(limits.admin_cap)} a {span} here.")
     return "\n".join(lines)

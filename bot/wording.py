@@ -177,8 +177,9 @@ _CANNOT_POST = {
     "closed": "Somebody forbids me to post or to share files here: let me send it to you.",
 }
 _UNKNOWN = {
-    "person": "Mention them or give their id; who is not here is known once they have drawn here. Nothing was changed.",
-    "role": "Give its name or its id. Nothing was changed.",
+    "person": "Mention them, or give an id like `discord:1234` or `slack:T1:U1`; who drew here is known by name too. "
+    "Nothing was changed.",
+    "role": "Give its name, or its id while its platform is not connected. Nothing was changed.",
     "model": "`/limner models` lists those that are here. Nothing was changed.",
 }
 _WHO = {"moderator": "moderators", "admin": "admins"}

@@ -35,13 +35,16 @@ class Guilds:
             ("guild 2", "ada"),
         }
         self.roles = {("guild 1", "900"): "patrons", ("guild 2", "901"): "friends"}
-        self.removed, self.is_down = [], False
+        self.held, self.removed, self.is_down = {}, [], False  # by user: the ids of their roles
+
+    def reaches(self, workspace_id):
+        return workspace_id in ("guild 1", "guild 2")
 
     async def member(self, workspace_id, user_id):
         if self.is_down:
             raise ConnectionError("no answer")
         there = (workspace_id, user_id) in self.members
-        return Identity("discord", "", user_id, user_id.title()) if there else None
+        return (Identity("discord", "", user_id, user_id.title()), self.held.get(user_id, ())) if there else None
 
     async def role(self, workspace_id, text):
         found = [(id, name) for (guild, id), name in self.roles.items() if guild == workspace_id and text in (id, name)]
@@ -518,8 +521,9 @@ async def test_two_people_of_one_name_are_told_apart_by_their_ids(desk):
     for user_id in ("1", "2"):
         person = await desk.house.studio.person(Identity("discord", "", user_id, "Sam"))
         await desk.house.studio.imagine(person, GUILD, "a car", key=user_id)
-    with pytest.raises(BadOption, match="is the name of several people"):
+    with pytest.raises(BadOption, match="is the name of several people") as refusal:
         await desk.says("block sam")
+    assert refusal.value.allowed == "one of discord:1, discord:2"
     assert "@Sam: not blocked" in await desk.says("block 2")
 
 
@@ -532,6 +536,59 @@ async def test_the_page_reaches_another_place_by_its_name(desk):
         await desk.operator("quota place 5", PAGE)
     with pytest.raises(BadOption, match="is no place"):
         await desk.operator("pause --at nowhere", PAGE)
+
+
+async def test_what_a_persons_roles_give_is_counted_where_they_are_known(desk):
+    desk.guilds.held["ada"] = ["900"]
+    await desk.says("quota role patrons 60")
+    assert (await desk.says("quota show ada")).startswith("@Ada · Today 0 / 60 units")
+    assert (await desk.operator("quota show ada")).startswith("@Ada · Today 0 / 60 units")
+    assert "@Ada: 60 → 70 units a day" in await desk.says("quota grant ada 10")
+    assert "role patrons: 60 units a day" in await desk.says("quota show")
+    assert "everyone everywhere: 30" in (await desk.operator("quota default 30"), await desk.says("quota show"))[1]
+
+
+SNOWFLAKE = "123456789012345678"
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (f"block discord:{SNOWFLAKE}", f"@{SNOWFLAKE}: not blocked → blocked"),
+        (f"block {SNOWFLAKE} --at discord:guild9", f"@{SNOWFLAKE}: not blocked → blocked"),
+        ("block slack:T0123456:U0123456", "@U0123456: not blocked → blocked"),
+        ("block U0123456 --at slack:T0123456", "@U0123456: not blocked → blocked"),
+        ("block ada", "@Ada: not blocked → blocked"),
+        ("block discord:ada", "@Ada: not blocked → blocked"),
+        (f"quota role {SNOWFLAKE} 60 --at discord:guild9", f"role {SNOWFLAKE}: default → 60 units a day"),
+    ],
+)
+async def test_the_operator_names_people_and_roles_while_no_platform_is_connected(desk, order, said):
+    await desk.draws("ada")
+    desk.house.admin.platforms.clear()
+    assert said in await desk.operator(order, PAGE)
+    assert (await desk.says("audit", who="op", authority=Authority.OPERATOR, place=PAGE)).startswith("#1 ")
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [
+        ("block bob", "person"),
+        ("block slack:U0123456", "person"),
+        ("block discord:U0123456", "person"),
+        ("quota role patrons 60 --at discord:guild9", "role"),
+    ],
+)
+async def test_whom_nobody_can_look_up_is_told_how_to_name_them(desk, order, kind):
+    desk.house.admin.platforms.clear()
+    with pytest.raises(Unknown) as refusal:
+        await desk.operator(order, PAGE)
+    assert (refusal.value.kind, "id" in wording.refusal(refusal.value).body) == (kind, True)
+
+
+async def test_an_admin_names_nobody_who_was_never_there(desk):
+    with pytest.raises(Unknown):
+        await desk.says(f"block discord:{SNOWFLAKE}")
 
 
 async def test_phones_write_dashes_and_quotes_their_own_way(desk):

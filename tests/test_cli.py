@@ -223,3 +223,6 @@ def test_orders_are_given_while_limner_runs_and_while_it_does_not(limner, enviro
     found = json.loads(limner("admin", "quota", "show", "--json").stdout)
     assert found["answer"].splitlines()[1] == "everyone: 40 units a day"
     assert limner("admin", "frobnicate").returncode == 2
+    assert "not blocked → blocked" in limner("admin", "block", "slack:T0123456:U0123456", "--reason", "spam").stdout
+    unknown = limner("admin", "block", "ada")
+    assert (unknown.returncode, "give an id like `discord:1234`" in unknown.stderr) == (2, True)

@@ -56,7 +56,10 @@ class GuildPlatform:
     def __init__(self, client: discord.Client, adapter: DiscordAdapter):
         self._client, self._adapter = client, adapter
 
-    async def member(self, workspace_id: str, user_id: str) -> Identity | None:
+    def reaches(self, workspace_id: str) -> bool:
+        return self._guild(workspace_id) is not None
+
+    async def member(self, workspace_id: str, user_id: str) -> tuple[Identity, list[str]] | None:
         guild = self._guild(workspace_id)
         if guild is None or not user_id.isdecimal():
             return None
@@ -66,7 +69,7 @@ class GuildPlatform:
             if fault(error) == Fault.PASSING:
                 raise
             return None
-        return Identity("discord", "", user_id, clip(found.display_name, 80))
+        return Identity("discord", "", user_id, clip(found.display_name, 80)), roles_of(found)
 
     async def role(self, workspace_id: str, text: str) -> tuple[str, str] | None:
         guild = self._guild(workspace_id)

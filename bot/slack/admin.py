@@ -11,11 +11,16 @@ class WorkspacePlatform:
     def __init__(self, web: Web, people: People, adapter: SlackAdapter):
         self._web, self._people, self._adapter = web, people, adapter
 
-    async def member(self, workspace_id: str, user_id: str) -> Identity | None:
+    def reaches(self, workspace_id: str) -> bool:
+        return workspace_id == self._web.team_id
+
+    async def member(self, workspace_id: str, user_id: str) -> tuple[Identity, list[str]] | None:
         if user_id[:1] not in ("U", "W"):
             return None
         found = await self._people.member(user_id)
-        return Identity("slack", workspace_id, user_id, found.name) if found and not found.is_bot else None
+        if found is None or found.is_bot:
+            return None
+        return Identity("slack", workspace_id, user_id, found.name), await self._people.roles(user_id)
 
     async def role(self, workspace_id: str, text: str) -> tuple[str, str] | None:
         if USER_GROUPS not in self._web.scopes:

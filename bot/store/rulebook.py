@@ -101,16 +101,17 @@ class Rulebook:
         return await self._database.read(lambda conn: rules.pauses(conn, now_ms))
 
     async def rules_of(self, scope: Scope, now_ms: int) -> list[Rule]:
-        return await self._database.read(lambda conn: rules.all_in_force(conn, scope, now_ms))
+        """For everyone there, the roles and the place itself; those of EVERYWHERE among them."""
+        return await self._database.read(lambda conn: rules.in_force(conn, scope, 0, now_ms))
 
     async def block_of(self, person: int, scope: Scope, now_ms: int) -> Halt | None:
         return await self._database.read(lambda conn: rules.block_of(conn, person, scope, now_ms))
 
-    async def named(self, platform: str, text: str, scope: Scope) -> list[tuple[int, Identity]]:
+    async def named(self, platform: str, workspace_id: str, text: str, scope: Scope) -> list[tuple[int, Identity]]:
         """Persons by their id or name on a platform, of those who have anything to do with the scope."""
 
         def look(conn: sqlite3.Connection) -> list[tuple[int, Identity]]:
-            found = rules.named(conn, platform, text)
+            found = rules.named(conn, platform, workspace_id, text)
             return [each for each in found if rules.was_here(conn, each[0], scope)]
 
         return await self._database.read(look)

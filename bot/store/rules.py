@@ -49,8 +49,9 @@ _WAS_HERE = """
                    WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
 """
 _NAMED = """
-    SELECT * FROM identities WHERE platform = ?1 AND (user_id = ?2 OR lower(name) = lower(?2))
-    ORDER BY user_id = ?2 DESC
+    SELECT * FROM identities WHERE (user_id = :text OR lower(name) = lower(:text))
+        AND platform IN (:platform, iif(:platform = '', platform, ''))
+        AND workspace_id IN ('', :workspace_id, iif(:workspace_id = '', workspace_id, ''))
 """
 
 
@@ -130,11 +131,6 @@ def in_force(conn: sqlite3.Connection, scope: Scope, person: int, now_ms: int) -
     return [_rule(row) for row in conn.execute(_RULES, values)]
 
 
-def all_in_force(conn: sqlite3.Connection, scope: Scope, now_ms: int) -> list[Rule]:
-    """A scope's rules for everyone, its roles and itself."""
-    return [rule for rule in in_force(conn, scope, 0, now_ms) if rule.scope == scope]
-
-
 def set_rule(conn: sqlite3.Connection, rule: Rule) -> None:
     """A rule that says nothing is removed."""
     values = asdict(rule) | _of(rule.scope)
@@ -189,9 +185,10 @@ def was_here(conn: sqlite3.Connection, person: int, scope: Scope) -> bool:
     return scope == EVERYWHERE or bool(conn.execute(_WAS_HERE, _of(scope) | {"person": person}).fetchone()[0])
 
 
-def named(conn: sqlite3.Connection, platform: str, text: str) -> list[tuple[int, Identity]]:
-    """Persons by what a platform calls them: the one of that id first, then those of that name."""
-    rows = conn.execute(_NAMED, (platform, text)).fetchall()
+def named(conn: sqlite3.Connection, platform: str, workspace_id: str, text: str) -> list[tuple[int, Identity]]:
+    """Persons by what a platform calls them: those of that id, or else those of that name; empty: of any platform."""
+    values = {"platform": platform, "workspace_id": workspace_id, "text": text}
+    rows = conn.execute(_NAMED, values).fetchall()
     found = [(r["person_id"], Identity(r["platform"], r["workspace_id"], r["user_id"], r["name"])) for r in rows]
     return [each for each in found if each[1].user_id == text] or found
 
