@@ -109,12 +109,12 @@ class Privacy:
             "jobs": await self._each(records.forget_jobs, keep.jobs),
             "people": await self._forget_idle(),
             "left files": await self._sweep(),
-            "backups": await asyncio.to_thread(_remove_old, self._data / "backups", self._before(keep.backups)),
+            "backups": await asyncio.to_thread(_remove_copies, self._data, self._before(keep.backups)),
         }
         if await records.is_to_scrub():
             await self._scrub()
+        await records.truncate()
         if any(done.values()):
-            await records.truncate()
             log.info("forgotten: %s", ", ".join(f"{number} {what}" for what, number in done.items() if number))
         return done
 
@@ -142,9 +142,9 @@ class Privacy:
         folders = [path.name for path in self._spool.iterdir() if path.is_dir() and path.name != "given"]
         left = await self._records.without_images(folders)
         await self._remove(Forgotten(tuple(left)))
-        old = self._before(GIVEN_DAYS) / 1000
-        given = [path for path in (self._spool / "given").glob("*.png") if path.stat().st_mtime < old]
-        unused = [path for path in given if not await self._records.is_used(path)]
+        used = await self._records.given_in_use(self._before(self._retention.files) if self._retention.files else 0)
+        given = [path for path in (self._spool / "given").glob("*.png") if path.name not in used]
+        unused = [path for path in given if path.stat().st_mtime < self._before(GIVEN_DAYS) / 1000]
         await self._remove(Forgotten((), tuple(unused)))
         return len(left) + len(unused)
 
@@ -182,8 +182,10 @@ def _stored(job: Job) -> list[Any]:
     return [image for image in job.images if image.status == "done"]
 
 
-def _remove_old(folder: Path, before_ms: int) -> int:
-    old = [path for path in folder.glob("*") if path.is_file() and path.stat().st_mtime < before_ms / 1000]
+def _remove_copies(data: Path, before_ms: int) -> int:
+    """Backups, and databases that a restored one took the place of."""
+    copies = [*data.glob("backups/*"), *data.glob("limner.db.before-*")]
+    old = [path for path in copies if path.is_file() and path.stat().st_mtime < before_ms / 1000]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)

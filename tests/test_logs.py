@@ -67,7 +67,7 @@ async def test_neither_prompts_nor_tokens_of_discord_are_logged(heard, tmp_path)
         await imagine_on_discord(api, BLOCKED)
         await imagine_on_discord(api, f"{WORDS} --stlye noir")
         tokens = [api.token, *(each.token for each in api.interactions)]
-    assert_clean(heard.text, *tokens)
+    assert_clean(heard.text, *tokens, str(api.ada.id))
 
 
 async def test_neither_prompts_nor_tokens_of_slack_are_logged(heard, tmp_path):
@@ -76,7 +76,7 @@ async def test_neither_prompts_nor_tokens_of_slack_are_logged(heard, tmp_path):
         secrets = [
             secret.get_secret_value() for secret in (house.settings.slack_bot_token, house.settings.slack_app_token)
         ]
-    assert_clean(heard.text, *secrets)
+    assert_clean(heard.text, *secrets, api.ada.id)
 
 
 async def test_the_process_logs_no_prompt_at_debug(tmp_path):

@@ -5,14 +5,16 @@ import os
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
+from PIL import Image
 
 from bot.errors import Blocked, Unknown
 from bot.errors import Forgotten as WordsForgotten
 from bot.jobs import Identity, Place
 from bot.privacy import DAY_MS, Privacy, Retention
 from bot.store import Act, Halt
-from tests.house import NO_LIMITS, PAGE
+from tests.house import NO_LIMITS, PAGE, wanted
 
 ID, NAME, WORDS = "81723645190283746", "Canaria Quillfeather", "zanzibar wombat"
 GUILD = Place("discord", "guild 1", "general", message_id="555000111")
@@ -59,6 +61,9 @@ async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, can
     given.write_bytes(b"a picture of Canaria Quillfeather")
     first = await draw_for(canary, f"a {WORDS}")
     await draw_for(canary, f"{WORDS} --no {NAME}", options={"image": str(given), "strength": 0.5})
+    mask = house.spool / "given" / "78.png"
+    mask.write_bytes(b"where Canaria Quillfeather stands")
+    await draw_for(canary, WORDS, options={"image": str(given), "mask": str(mask)})
     [child] = await house.studio.press(ada, first.place, "remix", first.id, 0, key="child", text="at night")
     await house.end_of(child.id)
     own = await draw_for(ada, "a boat of her own")
@@ -69,6 +74,8 @@ async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, can
     await store.moderation.set_rule(("", ""), "wombats", "/zan.*forbidden/", act=order)
     with pytest.raises(Exception, match="wombats"):
         await draw_for(canary, f"{WORDS} forbidden")
+    with pytest.raises(Exception, match="wombats"):
+        await house.studio.press(ada, first.place, "remix", first.id, 0, key="refused", text="+ forbidden")
     await store.moderation.report(canary, own, 0, clock())
     act = Act(f"discord:{ID}:grant", clock(), ada.id, "operator", ("", ""), "quota grant", f"for {NAME}")
     await store.rules.grant(act, canary, 5, clock() + DAY_MS, NO_LIMITS)
@@ -80,6 +87,7 @@ async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, can
 
     assert traces(data, ID, NAME, WORDS, "99887766554433") == []
     assert not given.exists()
+    assert not mask.exists()
     assert not (house.spool / first.id).exists()
     assert not (house.spool / child.id).exists()  # what another made of their words
     assert (house.spool / own.id / "0.png").exists()
@@ -92,6 +100,40 @@ async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, can
     again = await house.studio.person(Identity("discord", "", ID, NAME))
     assert again.id != canary.id
     assert await house.studio.history(again) == []
+
+
+async def test_no_freed_page_keeps_a_trace_where_the_database_is_too_large_to_be_scrubbed_at_once(
+    store, house, canary, ada, privacy, draw_for, draw, monkeypatch
+):
+    monkeypatch.setattr("bot.privacy.SCRUBBED_AT_ONCE_BYTES", 0)
+    for number in range(300):  # rows of all sizes, so that pages are split and freed
+        person = canary if number % 3 else ada
+        text = f"{WORDS if number % 3 else 'a boat'} {'and on ' * (number * 7 % 190)}"
+        job = wanted(msgspec.structs.replace(draw, prompt=text))
+        [kept] = await store.submit(person, PAGE, [job], key=f"{ID}:{number}", limits=NO_LIMITS, now_ms=number)
+        await store.cancelled(kept.id, number)
+    assert traces(house.spool.parent, WORDS)
+    await privacy.erase(canary)
+    assert traces(house.spool.parent, WORDS) == []
+    assert await store.privacy.is_to_scrub()
+    await privacy.purge()
+    assert not await store.privacy.is_to_scrub()
+
+
+async def test_a_given_picture_goes_with_the_files_of_what_was_drawn_over_it(house, clock, ada, privacy, draw_for):
+    given, mask, again = (house.spool / "given" / f"{name}.png" for name in ("77", "78", "79"))
+    given.parent.mkdir(exist_ok=True)
+    for path in (given, mask, again):
+        Image.new("RGB", (64, 64)).save(path)
+        os.utime(path, (clock() / 1000,) * 2)
+    await draw_for(ada, "a boat", options={"image": str(given), "mask": str(mask)})
+    await draw_for(ada, "a boat", options={"image": str(again)})
+    clock.pass_seconds(4 * 86_400)
+    await draw_for(ada, "a boat", options={"image": str(again)})
+    assert (await privacy.purge())["left files"] == 0
+    clock.pass_seconds(4 * 86_400)
+    assert (await privacy.purge())["left files"] == 2
+    assert [path.exists() for path in (given, mask, again)] == [False, False, True]
 
 
 async def test_the_ledger_keeps_every_unit_under_a_random_number(store, canary, privacy, draw_for):
@@ -198,11 +240,15 @@ async def test_what_a_crash_left_and_old_backups_go(house, clock, canary, privac
     backup.parent.mkdir(exist_ok=True)
     backup.write_bytes(b"x")
     os.utime(backup, (clock() / 1000 - 20 * 86_400,) * 2)
+    aside = house.spool.parent / "limner.db.before-20200101T000000"  # of a backup that was restored
+    aside.write_bytes(b"x")
+    os.utime(aside, (clock() / 1000 - 20 * 86_400,) * 2)
     fresh = backup.with_name("limner-new.db")
     fresh.write_bytes(b"x")
     os.utime(fresh, (clock() / 1000,) * 2)
     done = await privacy.purge()
-    assert (done["left files"], done["backups"]) == (1, 1)
+    assert (done["left files"], done["backups"]) == (1, 2)
+    assert not aside.exists()
     assert not left.exists()
     assert fresh.exists()
     assert (house.spool / job.id / "0.png").exists()

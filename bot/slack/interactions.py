@@ -88,7 +88,7 @@ class Turn:
         try:
             await web.chat_postMessage(channel=asked.user_id, **shown, **UNFURLED)
         except UNREACHED as error:
-            log.info("%s could not be told: %s", asked.user_id, type(error).__name__)
+            log.info("somebody could not be told: %s", type(error).__name__)
 
     async def open(self, view: dict[str, Any]) -> str:
         """A form; its id. The trigger lasts three seconds, so nothing is looked up before."""

@@ -117,7 +117,7 @@ class People:
         try:
             user = (await self._web.users_info(user=user_id)).get("user") or {}
         except UNREACHED as error:
-            log.warning("Slack does not say who %s is: %s", user_id, type(error).__name__)
+            log.warning("Slack does not say who somebody is: %s", type(error).__name__)
             return None
         profile = user.get("profile") or {}
         teams = {user.get("team_id"), *(user.get("enterprise_user") or {}).get("teams", ())}

@@ -1,5 +1,6 @@
 """What is kept of people, and how it is forgotten. Every public method is one whole transaction."""
 
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,10 @@ _TO_SCRUB = "scrub the database"
 _WORDS, _ALL = 1, 2  # of jobs.forgotten
 
 _OVER = "status IN ('delivered', 'failed', 'cancelled', 'undeliverable')"
+_OVER_GIVEN = f"""
+    SELECT request FROM jobs WHERE forgotten = 0 AND (created_ms >= ? OR NOT {_OVER}) AND instr(request, '/given/')
+"""
+_GIVEN_NAME = re.compile(r'/given/([^/"]+)"')
 _CHILDREN = """
     WITH RECURSIVE line (id) AS (
         SELECT value FROM json_each(?) UNION SELECT j.id FROM jobs j JOIN line ON j.parent_id = line.id
@@ -104,9 +109,9 @@ class Privacy:
         """
         return await self._database.read(lambda conn: [row["value"] for row in conn.execute(sql, (_json(job_ids),))])
 
-    async def is_used(self, given: Path) -> bool:
-        """Whether a job that is kept was drawn over this picture."""
-        return await self._database.read(lambda conn: _is_used(conn, given))
+    async def given_in_use(self, since_ms: int) -> set[str]:
+        """Names of the given pictures that a job was drawn over which is not over, or was asked for since then."""
+        return await self._database.read(lambda conn: _given_in_use(conn, since_ms))
 
     async def scrub(self) -> bool:
         """Leave no old page in the database or its log; False where somebody reads it just now. Writers wait."""
@@ -137,6 +142,8 @@ def _erase(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
     conn.execute("INSERT INTO persons (id, created_ms, is_erased) VALUES (?, 0, 1)", (ghost,))
     forgotten = _forget(conn, own, _ALL)
     also = _forget(conn, made, _WORDS)
+    for prompt in {job.request.draw.prompt for job in own} - {""}:  # what others were refused to make of it
+        conn.execute("UPDATE incidents SET prompt = NULL WHERE substr(prompt, 1, length(?1)) = ?1", (prompt,))
     for sql in _TO_GHOST:
         conn.execute(sql, {"ghost": ghost, "person": person_id, "now_ms": now_ms})
     conn.execute("INSERT OR REPLACE INTO notes VALUES (?, '')", (_TO_SCRUB,))
@@ -200,7 +207,10 @@ def _older(before_ms: int, condition: str) -> tuple[str, tuple[int, ...]]:
 
 def _forget(conn: sqlite3.Connection, gone: Sequence[Job], what: int) -> Forgotten:
     """The words of these jobs, or all of them but their numbers. Their files are the caller's to remove."""
-    given = {Path(path) for job in gone if (path := job.request.draw.init_image)}
+    draws = [job.request.draw for job in gone]
+    given = {
+        path for draw in draws for path in map(Path, filter(None, (draw.init_image, draw.mask))) if _is_given(path)
+    }
     for job in gone:
         conn.execute(
             "UPDATE jobs SET request = ?, forgotten = max(forgotten, ?) WHERE id = ?",
@@ -210,10 +220,12 @@ def _forget(conn: sqlite3.Connection, gone: Sequence[Job], what: int) -> Forgott
         if what == _ALL:
             for sql in _STRIP:
                 conn.execute(sql, {"job": job.id})
-    return Forgotten(
-        tuple(job.id for job in gone),
-        tuple(path for path in given if path.parent.name == "given" and not _is_used(conn, path)),
-    )
+    used = _given_in_use(conn) if given else set()
+    return Forgotten(tuple(job.id for job in gone), tuple(path for path in given if path.name not in used))
+
+
+def _is_given(path: Path) -> bool:
+    return path.parent.name == "given"
 
 
 _STRIP = (
@@ -231,14 +243,14 @@ _STRIP = (
 
 def _wordless(request: Request) -> Request:
     draw = msgspec.structs.replace(
-        request.draw, prompt="", negative_prompt=None, init_image=None, strength=None, seed=0
+        request.draw, prompt="", negative_prompt=None, init_image=None, mask=None, strength=None, seed=0
     )
     return draw if isinstance(request, Draw) else msgspec.structs.replace(request, source="", of=draw)
 
 
-def _is_used(conn: sqlite3.Connection, given: Path) -> bool:
-    sql = "SELECT 1 FROM jobs WHERE forgotten = 0 AND instr(request, ?)"
-    return conn.execute(sql, (f"/given/{given.name}",)).fetchone() is not None
+def _given_in_use(conn: sqlite3.Connection, since_ms: int = 0) -> set[str]:
+    found = conn.execute(_OVER_GIVEN, (since_ms,))
+    return {name for row in found for name in _GIVEN_NAME.findall(row["request"])}
 
 
 def _shut_out(conn: sqlite3.Connection, person_id: int, now_ms: int) -> None:
