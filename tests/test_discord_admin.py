@@ -115,3 +115,16 @@ async def test_words_and_channels_have_their_orders_too(api, order):
     assert "largest draft" in (await order("channel", channel=api.channel, largest="draft")).text
     asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a car", "quality": "full"})
     assert "2048 px is not allowed in this channel" in asked.message.text
+
+
+async def test_what_each_kind_of_person_may(api, house, order):
+    """One order of each level; what every level may is told in tests/test_admin.py, for all platforms."""
+    boss, admin, mod = api.add_user("ben"), api.add_user("al"), api.add_user("mo")
+    house.admin._operators = frozenset({f"discord:{boss.id}"})
+    api.permit(api.guild, admin, Permission.MANAGE_GUILD)
+    api.permit(api.guild, mod, Permission.MANAGE_MESSAGES)
+    for user, level in {boss: 3, api.owner: 2, admin: 2, mod: 1, api.ada: 0}.items():
+        orders = {"words test": {"prompt": "a boat"}, "audit": {"lines": 5}, "doctor": {}}
+        said = [(await order(verb, user=user, unchecked=True, **given)).text for verb, given in orders.items()]
+        done = ["Nothing was changed." not in each for each in said]
+        assert done == [level > 0, level > 1, level > 2], (user.name, said)

@@ -150,3 +150,20 @@ async def test_the_operator_in_chat_may_delete_anybodys_picture(api, tmp_path):
         message = await a_picture(api, house)
         await api.press(api.olga, message, f"v1:delete:{job_id(message)}:0", unchecked=True)
         await api.until(lambda: not message.pictures)
+
+
+async def test_what_each_kind_of_person_may(api, tmp_path):
+    """One order of each level; what every level may is told in tests/test_admin.py, for all platforms."""
+    boss, mod = api.add_user("ben"), api.add_user("mo")
+    settings = {
+        "slack_admins": (api.bob.id,),
+        "slack_moderators": (mod.id,),
+        "slack_workspace_admins": True,
+        "operators": (f"slack:{boss.id}",),
+    }
+    may = {boss: 3, api.bob: 2, api.adam: 2, api.olga: 2, mod: 1, api.ada: 0, api.guest: 0, api.stranger: 0}
+    async with SlackHouse(api, tmp_path / "data", **settings):
+        for user, level in may.items():
+            said = [(await order(api, user, each)).text for each in ("words test a boat", "audit 5", "doctor")]
+            done = ["Nothing was changed." not in each and "can't draw here" not in each for each in said]
+            assert done == [level > 0, level > 1, level > 2], (user.name, said)
