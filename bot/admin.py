@@ -308,10 +308,10 @@ class Admin:
 
     async def _stats(self, given: Given) -> Answer:
         days = reports.days(given.act.at_ms, given.order.number or STATS_DAYS, self.zone)
-        done = await self._rules.statistics(given.scope, days[0].begins_ms)
+        done = await self._rules.done_since(given.scope, int(days[0].timestamp() * 1000))
         table = reports.by_day(days, done)
         plot = await asyncio.to_thread(charts.draw, table)
-        return Answer(reports.stats(table), (("limner-stats.png", plot),))
+        return Answer(reports.stats(table, done), (("limner-stats.png", plot),))
 
     async def _audit(self, given: Given) -> Answer:
         entries = await self._rules.entries(given.scope, given.order.number or AUDIT_LINES)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-    from bot.reports import DayStats
+    from bot.reports import Stats
 
 WIDTH, ROW = 960, 150  # px
 _LEFT, _RIGHT, _TOP, _FOOT = 16, 16, 30, 34
@@ -15,7 +15,7 @@ _PAPER, _INK, _FAINT = "#ffffff", "#1c1e21", "#8a8f98"
 _BARS = ("#3b6fd4", "#2a9d6f", "#b8741a", "#8a4fbf", "#c8443c", "#4d7c8a")
 
 
-def draw(table: "Sequence[DayStats]") -> bytes:
+def draw(table: "Sequence[Stats]") -> bytes:
     """A PNG: a row of bars for each of images, people, units, GPU minutes, failures and waiting times."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -33,7 +33,7 @@ def draw(table: "Sequence[DayStats]") -> bytes:
         top = number * ROW
         pen.text((_LEFT, top + 8), f"{name} · most {max(values):,.3g}", fill=_INK, font=font)
         _bars(pen, top + _TOP, values, _BARS[number])
-    names = [each.day.name for each in table]
+    names = [each.name for each in table]
     pen.text((_LEFT, ROW * len(rows) + 8), names[0], fill=_FAINT, font=font)
     pen.text((WIDTH - _RIGHT, ROW * len(rows) + 8), names[-1], fill=_FAINT, font=font, anchor="ra")
     file = io.BytesIO()

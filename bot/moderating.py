@@ -45,8 +45,8 @@ class Moderating:
         name = " ".join(text.split()).lower()
         known = [rule.name for rule in await self._records.rules(act.scope)]
         if name not in known:
-            allowed = ", ".join(known) or "no rule here"
-            raise BadOption(f"The rule {name}", "unknown", nearest=flags.nearest(name, tuple(known)), allowed=allowed)
+            near = flags.nearest(name, tuple(known))
+            raise BadOption(name, "is no rule here", nearest=near, allowed=", ".join(known) or "there is none")
         return await self._records.set_rule(act.scope, name, None, act=act)
 
     async def test_words(self, act: Act, text: str, when: When, quote: answers.Quote) -> str:

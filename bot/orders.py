@@ -182,10 +182,11 @@ def _verb(words: list[str]) -> tuple[str, OrderForm, list[str]]:
             return verb, FORMS[verb], words[length:]
     head = words[0].lower()
     if head in _GROUPS:
-        allowed = ", ".join(verb for verb in FORMS if verb.split()[0] == head)
-        near = flags.nearest(" ".join(words[:2]), tuple(verb for verb in FORMS if verb.split()[0] == head))
+        known, said = tuple(verb for verb in FORMS if verb.split()[0] == head), " ".join(words[:2])
+        near = flags.nearest(said, known) if len(words) > 1 else None
     else:
-        allowed, near = ", ".join(_GROUPS), flags.nearest(head, _GROUPS)
+        known, near = _GROUPS, flags.nearest(head, _GROUPS)
+    allowed = ", ".join(known)
     raise BadOption(
         f"/limner-admin {' '.join(words[:2])}", "unknown", nearest=near and f"/limner-admin {near}", allowed=allowed
     )

@@ -30,10 +30,10 @@ def relative(now_ms: int) -> When:
 
 
 def duration(seconds: float) -> str:
-    """In the one unit that fits: "8 s", "18 min", "3 h", "2 days"."""
+    """In the one unit that fits: "8 s", "18 min", "3 h", "2 days"; whatever takes time takes a second."""
     for size, name, most in ((1, "s", 100), (60, "min", 100), (3600, "h", 48)):
         if seconds < most * size:
-            return f"{max(1, round(seconds / size))} {name}"
+            return f"{max(1 if seconds else 0, round(seconds / size))} {name}"
     return f"{round(seconds / 86_400)} days"
 
 

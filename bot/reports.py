@@ -16,6 +16,10 @@ from bot.store import Entry
 from bot.store.statistics import Done
 from bot.wording import status_line, title
 
+_COLUMNS = (
+    "number", "at", "actor", "authority", "platform", "workspace", "order", "person", "subject", "before", "after",
+    "until", "reason",
+)  # fmt: skip
 NO_DOCTOR = "Run `limner doctor` on the machine itself."
 _NAMES = {"person": "a person", "role": "role", "place": "all together", "default": "everyone"}
 
@@ -32,7 +36,7 @@ def _about(entry: Entry, quote: Callable[[str], str]) -> str:
     if entry.verb.startswith("job "):
         return f"`{entry.subject}`"
     if entry.person:
-        return f"@{quote(clip(entry.person, 80))}"
+        return f"@{quote(clip(entry.person, 80))}" + (f", {quote(entry.subject)}" if entry.subject else "")
     return quote(clip(entry.subject, 80)) or ("Everywhere" if entry.scope == EVERYWHERE else "Here")
 
 
@@ -64,28 +68,13 @@ def audit_title(entries: Sequence[Entry]) -> str:
 
 def audit_csv(entries: Sequence[Entry]) -> bytes:
     """UTF-8; times are UTC."""
-    names = ("number", "at", "actor", "authority", "platform", "workspace", "order", "person", "subject", "before",
-             "after", "until", "reason")  # fmt: skip
     text = io.StringIO()
     table = csv.writer(text)
-    table.writerow(names)
+    table.writerow(_COLUMNS)
     for e in entries:
-        at, until = _iso(e.at_ms), _iso(e.ends_ms) if e.ends_ms else ""
-        row = (
-            e.number,
-            at,
-            e.actor,
-            e.authority,
-            *e.scope,
-            e.verb,
-            e.person,
-            e.subject,
-            e.before,
-            e.after,
-            until,
-            e.reason,
-        )
-        table.writerow([_inert(value) for value in row])
+        until = _iso(e.ends_ms) if e.ends_ms else ""
+        row = (e.number, _iso(e.at_ms), e.actor, e.authority, *e.scope, e.verb, e.person, e.subject, e.before, e.after)
+        table.writerow([_inert(value) for value in (*row, until, e.reason)])
     return text.getvalue().encode()
 
 
@@ -133,14 +122,10 @@ def orders(authority: Authority) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    begins_ms: int
+class Stats:
+    """What was drawn in a while, called `name`."""
+
     name: str  # "1 Dec"
-
-
-@dataclass(frozen=True, slots=True)
-class DayStats:
-    day: Day
     jobs: int
     images: int
     people: int
@@ -148,57 +133,50 @@ class DayStats:
     gpu_seconds: float
     failures: int
     wait_seconds: float | None  # the median, of those that were begun
-    longest_wait_seconds: float | None
+    longest_wait_seconds: float
+
+    @classmethod
+    def of(cls, name: str, done: Sequence[Done]) -> "Stats":
+        waits = [each.waited_seconds for each in done if each.waited_seconds is not None]
+        return cls(
+            name=name,
+            jobs=len(done),
+            images=sum(each.images for each in done if each.status == "delivered"),
+            people=len({each.person_id for each in done}),
+            units=sum(each.units for each in done),
+            gpu_seconds=sum(each.gpu_seconds or 0.0 for each in done),
+            failures=sum(each.status in ("failed", "undeliverable") for each in done),
+            wait_seconds=median(waits) if waits else None,
+            longest_wait_seconds=max(waits, default=0.0),
+        )
+
+    def __str__(self) -> str:
+        waited = "none begun"
+        if self.wait_seconds is not None:
+            waited = f"waited {duration(self.wait_seconds)}, at most {duration(self.longest_wait_seconds)}"
+        return (
+            f"{self.name}: {counted(self.images, 'image')} · {counted(self.people, 'person', 'people')} · "
+            f"{units(self.units)} · GPU {duration(self.gpu_seconds)} · {self.failures} failed · {waited}"
+        )
 
 
-def days(now_ms: int, count: int, zone: tzinfo) -> list[Day]:
-    """The last days of the operator's calendar, today among them, oldest first."""
-    today = datetime.fromtimestamp(now_ms / 1000, zone).date()
-    dates = [today - timedelta(days=back) for back in range(count - 1, -1, -1)]
-    begins = [datetime(each.year, each.month, each.day, tzinfo=zone) for each in dates]
-    return [Day(int(each.timestamp() * 1000), f"{each.day} {each:%b}") for each in begins]
+def days(now_ms: int, count: int, zone: tzinfo) -> list[datetime]:
+    """When the last days of the operator's calendar began, today's among them, oldest first."""
+    today = datetime.fromtimestamp(now_ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return [today - timedelta(days=back) for back in range(count - 1, -1, -1)]  # by the calendar, not by 24 hours
 
 
-def by_day(days: Sequence[Day], done: Sequence[Done]) -> list[DayStats]:
-    begins = [day.begins_ms for day in days]
+def by_day(days: Sequence[datetime], done: Sequence[Done]) -> list[Stats]:
+    begins = [day.timestamp() * 1000 for day in days]
     found: list[list[Done]] = [[] for _ in days]
     for each in done:
         found[bisect_right(begins, each.created_ms) - 1].append(each)
-    return [_stats_of(day, its) for day, its in zip(days, found, strict=True)]
+    return [Stats.of(f"{day.day} {day:%b}", its) for day, its in zip(days, found, strict=True)]
 
 
-def _stats_of(day: Day, done: Sequence[Done]) -> DayStats:
-    waits = [each.waited_seconds for each in done if each.waited_seconds is not None]
-    return DayStats(
-        day=day,
-        jobs=len(done),
-        images=sum(each.images for each in done if each.status == "delivered"),
-        people=len({each.person_id for each in done}),
-        units=sum(each.units for each in done),
-        gpu_seconds=sum(each.gpu_seconds or 0.0 for each in done),
-        failures=sum(each.status in ("failed", "undeliverable") for each in done),
-        wait_seconds=median(waits) if waits else None,
-        longest_wait_seconds=max(waits, default=None),
-    )
-
-
-def stats(table: Sequence[DayStats]) -> str:
-    """A line a day with anything in it, newest first, and the sum."""
-    lines = []
-    for each in reversed(table):
-        if each.jobs:
-            waited = f"waited {duration(each.wait_seconds)}" if each.wait_seconds is not None else "none begun"
-            longest = f", at most {duration(each.longest_wait_seconds)}" if each.longest_wait_seconds else ""
-            lines.append(
-                f"{each.day.name}: {counted(each.images, 'image')} · {_people(each.people)} · {units(each.units)} · "
-                f"GPU {duration(each.gpu_seconds)} · {each.failures} failed · {waited}{longest}"
-            )
-    if not lines:
+def stats(table: Sequence[Stats], done: Sequence[Done]) -> str:
+    """All together, then a line for each day with anything in it, newest first."""
+    if not done:
         return f"Nothing was drawn in {counted(len(table), 'day')}."
-    images, gpu = sum(each.images for each in table), sum(each.gpu_seconds for each in table)
-    total = f"{counted(len(table), 'day')}: {counted(images, 'image')} · {units(sum(each.units for each in table))}"
-    return "\n".join([f"{total} · GPU {duration(gpu)} · {sum(each.failures for each in table)} failed", *lines])
-
-
-def _people(number: int) -> str:
-    return "1 person" if number == 1 else f"{number} people"
+    every = Stats.of(counted(len(table), "day"), done)
+    return "\n".join(str(each) for each in (every, *reversed(table)) if each.jobs)

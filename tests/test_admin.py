@@ -187,7 +187,8 @@ async def test_a_role_that_vanished_can_only_be_taken_back(desk):
 
 
 async def test_a_dear_model_is_for_some_roles(desk):
-    await desk.operator("quota role patrons 4 --model builtin")
+    said = await desk.operator("quota role patrons 4 --model builtin")
+    assert "role patrons, builtin: none → 4 units a day" in said
     with pytest.raises(QuotaExceeded) as refusal:
         await desk.draws("ada")
     assert (refusal.value.whose, refusal.value.left) == ("model", 0)
@@ -197,7 +198,7 @@ async def test_a_dear_model_is_for_some_roles(desk):
 
 
 async def test_a_place_has_a_pool_of_its_own(desk):
-    assert "all together: default → 5 units a day" in await desk.operator("quota place 5")
+    assert "all together: none → 5 units a day" in await desk.operator("quota place 5")
     await desk.draws("ada", "a car --n 2")
     with pytest.raises(QuotaExceeded) as refusal:
         await desk.draws("bob", "a car")
@@ -283,12 +284,15 @@ async def test_what_was_drawn_is_told_by_day_and_plotted(open_desk):
         await desk.house.end_of(job.id)
     answer = await desk.order("stats 3", who="op", authority=Authority.OPERATOR, place=PAGE)
     total, today = answer.text.splitlines()
-    assert total.startswith("3 days: 2 images · 2 units · GPU ")
+    assert total.startswith("3 days: 2 images · 1 person · 2 units · GPU ")
     assert "2 images · 1 person · 2 units" in today
     assert "0 failed · waited" in today
     [(name, plot)] = answer.files
     assert (name, Image.open(io.BytesIO(plot)).width) == ("limner-stats.png", 960)
     assert "Nothing was drawn in 14 days." in await desk.says("stats", place=OTHER, who="dan")
+    [job] = await desk.draws("dan", place=OTHER)
+    await desk.says(f"job cancel {job.id}", place=OTHER, who="dan")
+    assert "0 images · 1 person · 0 units · GPU " in await desk.says("stats 1", place=OTHER, who="dan")
 
 
 async def test_the_audit_is_text_and_csv(desk):
@@ -483,6 +487,7 @@ async def test_a_platform_that_does_not_answer_changes_nothing(desk):
         ("block ada --model builtin", "unknown"),
         ("quota sett ada 40", "unknown"),
         ("frobnicate", "unknown"),
+        ("quota", "unknown"),
         ("pause 2h --until 3h", "is given twice"),
         ("stats 0", "is out of range"),
         ("stats week", "is not a whole number"),

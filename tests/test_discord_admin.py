@@ -73,7 +73,7 @@ async def test_who_has_no_authority_is_told_so_also_when_the_request_is_forged(a
 
 async def test_an_operator_of_the_settings_is_one_in_chat(api, house, order):
     house.admin._operators = frozenset({f"discord:{api.owner.id}"})
-    assert "all together: default → 9 units a day" in (await order("quota place", units="9")).text
+    assert "all together: none → 9 units a day" in (await order("quota place", units="9")).text
     assert "Everywhere: drawing → paused" in (await order("pause", until="2h", reason="gaming")).text
 
 

@@ -371,7 +371,16 @@ def test_history_models_and_help_are_a_line_for_each():
 
 @pytest.mark.parametrize(
     ("seconds", "says"),
-    [(0, "1 s"), (8.4, "8 s"), (99, "99 s"), (120, "2 min"), (5_999, "100 min"), (10_800, "3 h"), (172_800, "2 days")],
+    [
+        (0, "0 s"),
+        (0.2, "1 s"),
+        (8.4, "8 s"),
+        (99, "99 s"),
+        (120, "2 min"),
+        (5_999, "100 min"),
+        (10_800, "3 h"),
+        (172_800, "2 days"),
+    ],
 )
 def test_a_span_has_one_unit(seconds, says):
     assert duration(seconds) == says

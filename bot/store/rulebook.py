@@ -1,15 +1,18 @@
 """What admins decide: each method is one whole transaction, its entry in the audit included."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from bot.allowances import Limits, Rule, Scope, cap_of, units_for
 from bot.errors import AboveCap
 from bot.jobs import Identity, Person
-from bot.store import ledger, rules, statistics
+from bot.store import ledger, rules
 from bot.store.connection import Database
 from bot.store.rules import Act, Entry, Halt
+from bot.store.statistics import Done, done_since
 
 Decision = Callable[[sqlite3.Connection], Entry]
 
@@ -31,12 +34,14 @@ class Rulebook:
                 kept = replace(kept, units=before.units, ends_ms=before.ends_ms)
             elif rule.units is None and not (rule.weight or rule.waiting):
                 kept = rule
-            common = str(_common(conn, act, limits)) if rule.subject == "person" and not rule.model else "default"
-            was = _said(before) if before else common
+            was = _said(before or replace(rule, units=None, weight=None, waiting=None))
+            if before is None and rule.subject == "person" and not rule.model:
+                was = str(_common(conn, act, limits))
             if rule.subject != "place":
                 _require_cap(conn, act, limits, (kept.units or 0) + _granted(conn, person, act))
             rules.set_rule(conn, replace(kept, is_capped=act.is_capped))
-            return _written(conn, act, was, _said(kept), person=person, subject=label, ends_ms=kept.ends_ms)
+            subject = ", ".join(each for each in (label, rule.model) if each)
+            return _written(conn, act, was, _said(kept), person=person, subject=subject, ends_ms=kept.ends_ms)
 
         return await self._decide(act, decide)
 
@@ -116,9 +121,10 @@ class Rulebook:
 
         return await self._database.read(look)
 
-    async def statistics(self, scope: Scope, since_ms: int) -> "list[statistics.Done]":
-        """Every job of a scope since then, for `stats`."""
-        return await self._database.read(lambda conn: statistics.done_since(conn, scope, since_ms))
+    async def done_since(self, scope: Scope, since_ms: int) -> list[Done]:
+        """Every job of a scope since then. Read beside everything else, since that may take a while."""
+        file = await self._database.read(lambda conn: Path(conn.execute("PRAGMA database_list").fetchone()["file"]))
+        return await asyncio.to_thread(done_since, file, scope, since_ms)
 
     async def _decide(self, act: Act, decide: Decision) -> Entry:
         return await self._database.run(lambda conn: rules.entry_of(conn, act.key) or decide(conn))
@@ -157,4 +163,4 @@ def _common(conn: sqlite3.Connection, act: Act, limits: Limits) -> int:
 def _said(rule: Rule) -> str:
     parts = ["" if rule.units is None else str(rule.units)]
     parts += [f"weight {rule.weight:g}" if rule.weight else "", f"{rule.waiting} waiting" if rule.waiting else ""]
-    return ", ".join(part for part in parts if part) or "default"
+    return ", ".join(part for part in parts if part) or ("none" if rule.subject == "place" or rule.model else "default")

@@ -1,7 +1,7 @@
 """What admins decide, with the record of each decision. Every function runs inside its caller's transaction."""
 
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from bot.allowances import EVERYWHERE, Rule, Scope
 from bot.jobs import Identity
@@ -204,17 +204,5 @@ def _rule(row: sqlite3.Row) -> Rule:
 
 
 def _entry(row: sqlite3.Row) -> Entry:
-    kept = (
-        "number",
-        "at_ms",
-        "actor",
-        "authority",
-        "verb",
-        "person",
-        "subject",
-        "before",
-        "after",
-        "ends_ms",
-        "reason",
-    )
+    kept = [field.name for field in fields(Entry) if field.name != "scope"]
     return Entry(scope=(row["platform"], row["workspace_id"]), **{name: row[name] for name in kept})

@@ -1,9 +1,10 @@
-"""What was drawn, for whom and how long it took. Runs inside the caller's transaction."""
+"""What was drawn, for whom and how long it took."""
 
-import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 
 from bot.allowances import Scope
+from bot.store.connection import reading
 
 _DONE = """
     SELECT created_ms, person_id, status, gpu_seconds,
@@ -28,6 +29,8 @@ class Done:
     units: int  # charged
 
 
-def done_since(conn: sqlite3.Connection, scope: Scope, since_ms: int) -> list[Done]:
+def done_since(file: Path, scope: Scope, since_ms: int) -> list[Done]:
+    """Raises CannotStart if the database cannot be read."""
     values = {"platform": scope[0], "workspace_id": scope[1], "since_ms": since_ms}
-    return [Done(**row) for row in conn.execute(_DONE, values)]
+    with reading(file) as conn:
+        return [Done(**row) for row in conn.execute(_DONE, values)]
