@@ -26,7 +26,8 @@ class WorkspacePlatform:
         if USER_GROUPS not in self._web.scopes:
             fix = "whoever runs me adds it with `limner slack-manifest --user-groups`"
             raise BadOption("quota role", f"needs the scope {USER_GROUPS} of Slack", allowed=fix)
-        found = [(group.id, group.name) for group in await self._people.groups() if text in (group.id, group.name)]
+        names = {group["id"]: group.get("handle") or group["id"] for group in await self._people.groups()}
+        found = [(each, name) for each, name in names.items() if text in (each, name)]
         return found[0] if found else None
 
     async def remove(self, job: Job) -> None:

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import Any, Literal
 
@@ -112,18 +112,9 @@ def read(body: Mapping[str, Any]) -> Asked | None:
     """None for what nobody here listens to."""
     if "command" in body:
         return _command(body)
-    match body.get("type"):
-        case "event_callback":
-            return _event(body, body.get("event") or {})
-        case "block_actions":
-            return _press(body)
-        case "view_submission":
-            return _form(body)
-        case "shortcut":
-            return Asked("shortcut", _key(body), **_who(body), text=body.get("callback_id", ""))
-        case "message_action":
-            return _menu(body)
-    return None
+    if body.get("type") == "event_callback":
+        return _event(body, body.get("event") or {})
+    return _interaction(body)
 
 
 def words(text: str) -> str:
@@ -144,9 +135,8 @@ def _as_typed(match: re.Match[str]) -> str:
 
 def _command(body: Mapping[str, Any]) -> Asked:
     return Asked(
-        "command", _key(body), body.get("team_id", ""), body.get("user_id", ""),
-        channel_id=body.get("channel_id", ""),
-        text=_order(body.get("text", "")), command=body["command"],
+        "command", f"slack:{body.get('trigger_id')}", body.get("team_id", ""), body.get("user_id", ""),
+        channel_id=body.get("channel_id", ""), text=_order(body.get("text", "")), command=body["command"],
         trigger_id=body.get("trigger_id", ""), response_url=body.get("response_url", ""),
     )  # fmt: skip
 
@@ -168,52 +158,40 @@ def _event(body: Mapping[str, Any], event: Mapping[str, Any]) -> Asked | None:
     return None
 
 
-def _press(body: Mapping[str, Any]) -> Asked:
-    container, action, message = body.get("container") or {}, body["actions"][0], body.get("message") or {}
-    message_id = container.get("message_ts", "")
+def _interaction(body: Mapping[str, Any]) -> Asked | None:
+    """What is pressed, sent or chosen in a menu."""
+    container, message, view, team, user, channel = (
+        body.get(name) or {} for name in ("container", "message", "view", "team", "user", "channel")
+    )
+    message_id = container.get("message_ts") or message.get("ts", "")
     thread_id = container.get("thread_ts") or message.get("thread_ts")
-    parts = (message_id or container.get("view_id"), action.get("action_id"), action.get("action_ts"), _user_id(body))
-    return Asked(
-        "press", f"slack:{container.get('channel_id')}:{':'.join(map(str, parts))}", **_who(body),
-        channel_id=container.get("channel_id", ""), thread_id=thread_id if thread_id != message_id else None,
-        message_id=message_id, text=action.get("value", ""), response_url=body.get("response_url", ""),
-        job_id=messages.job_of(message), is_ephemeral=bool(container.get("is_ephemeral")),
-    )  # fmt: skip
-
-
-def _form(body: Mapping[str, Any]) -> Asked:
-    view = body["view"]
-    values = view.get("state", {}).get("values", {})
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:20]  # a form that was corrected
-    url = next((each["response_url"] for each in body.get("response_urls", [])), "")
-    return Asked(
-        "form", f"slack:{view['id']}:{view.get('hash')}:{digest}", **_who(body), text=view.get("callback_id", ""),
-        values=values, metadata=view.get("private_metadata", ""), response_url=url,
-    )  # fmt: skip
-
-
-def _menu(body: Mapping[str, Any]) -> Asked:
-    message = body.get("message") or {}
-    message_id = message.get("ts", "")
-    thread_id = message.get("thread_ts")
-    return Asked(
-        "menu", _key(body), **_who(body), channel_id=(body.get("channel") or {}).get("id", ""),
+    asked = Asked(
+        "shortcut", f"slack:{body.get('trigger_id')}", team.get("id", ""), user.get("id", ""),
+        channel_id=container.get("channel_id") or channel.get("id", ""),
         thread_id=thread_id if thread_id != message_id else None, message_id=message_id,
-        text=body.get("callback_id", ""), response_url=body.get("response_url", ""), file_id=_file_id(message),
+        text=body.get("callback_id", ""), trigger_id=body.get("trigger_id", ""),
+        response_url=body.get("response_url", ""), metadata=view.get("private_metadata", ""),
+        job_id=messages.job_of(message), file_id=_file_id(message), is_ephemeral=bool(container.get("is_ephemeral")),
     )  # fmt: skip
-
-
-def _who(body: Mapping[str, Any]) -> dict[str, Any]:
-    found = {"team_id": (body.get("team") or {}).get("id", ""), "user_id": _user_id(body)}
-    return found | {"trigger_id": body.get("trigger_id", "")}
-
-
-def _user_id(body: Mapping[str, Any]) -> str:
-    return str((body.get("user") or {}).get("id", ""))
-
-
-def _key(body: Mapping[str, Any]) -> str:
-    return f"slack:{body.get('trigger_id', '')}"
+    match body.get("type"):
+        case "shortcut":
+            return asked
+        case "message_action":
+            return replace(asked, kind="menu")
+        case "block_actions":
+            action = body["actions"][0]
+            on = f"{asked.channel_id}:{message_id or container.get('view_id')}"
+            key = f"slack:{on}:{action.get('action_id')}:{action.get('action_ts')}:{asked.user_id}"
+            return replace(asked, kind="press", key=key, text=action.get("value", ""))
+        case "view_submission":
+            values = view.get("state", {}).get("values", {})
+            digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:20]  # it was corrected
+            key, urls = f"slack:{view['id']}:{view.get('hash')}:{digest}", body.get("response_urls") or [{}]
+            url = urls[0].get("response_url", "")
+            return replace(
+                asked, kind="form", key=key, text=view.get("callback_id", ""), values=values, response_url=url
+            )
+    return None
 
 
 def _file_id(message: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +27,6 @@ class Member:
     is_stranger: bool = False
     is_deactivated: bool = False
     is_bot: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A user group of the workspace."""
-
-    id: str
-    name: str
-    members: frozenset[str]
 
 
 class People:
@@ -76,8 +67,8 @@ class People:
         found: Member | None = await self._asked(user_id, lambda: self._ask(user_id))
         return found
 
-    async def groups(self) -> list[Group]:
-        """The workspace's user groups; none where Slack does not say in time, or may not be asked."""
+    async def groups(self) -> list[Mapping[str, Any]]:
+        """The workspace's user groups, as Slack tells them; none where it does not in time, or may not be asked."""
         if USER_GROUPS not in self._web.scopes:
             return []
         try:
@@ -88,7 +79,7 @@ class People:
 
     async def roles(self, user_id: str) -> list[str]:
         """The ids of the user groups that somebody is in."""
-        return [group.id for group in await self.groups() if user_id in group.members]
+        return [group["id"] for group in await self.groups() if user_id in group.get("users", ())]
 
     async def _asked(self, name: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """What was asked of Slack less than five minutes ago, or is asked now; None is asked again."""
@@ -103,15 +94,12 @@ class People:
             del self._known[name]
         return found
 
-    async def _ask_groups(self) -> list[Group] | None:
+    async def _ask_groups(self) -> list[Mapping[str, Any]] | None:
         try:
-            found = (await self._web.usergroups_list(include_users=True)).get("usergroups") or []
+            return (await self._web.usergroups_list(include_users=True)).get("usergroups") or []
         except UNREACHED as error:
             log.warning("Slack does not say what user groups there are: %s", type(error).__name__)
             return None
-        return [
-            Group(each["id"], each.get("handle") or each["id"], frozenset(each.get("users") or ())) for each in found
-        ]
 
     async def _ask(self, user_id: str) -> Member | None:
         try:
