@@ -79,6 +79,14 @@ async def test_a_mention_names_a_person_in_an_order(api, house):
     assert (await house.studio.quota(person, Place("slack", api.team_id))).allowance == 40
 
 
+async def test_the_home_tab_shows_the_allowance_of_this_workspace(api, house):
+    await api.open_home(api.ada)
+    assert "/ 100 units" in (await api.until(lambda: api.homes.get(api.ada.id))).text
+    await order(api, api.bob, f"quota set <@{api.ada.id}|ada> 40")
+    await api.press(api.ada, api.homes[api.ada.id], "Refresh")
+    await api.until(lambda: "/ 40 units" in api.homes[api.ada.id].text)
+
+
 async def test_a_blocked_person_is_refused_in_one_sentence(api, house):
     await a_picture(api, house)
     await order(api, api.bob, f"block <@{api.ada.id}|ada> --reason spam")

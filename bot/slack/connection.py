@@ -21,7 +21,7 @@ from slack_bolt.response import BoltResponse
 from bot.admin import Admin
 from bot.errors import CannotStart, Unavailable
 from bot.settings import Settings
-from bot.slack.adapter import SlackAdapter
+from bot.slack.adapter import CLOCKS_APART_SECONDS, SlackAdapter
 from bot.slack.desk import Desk
 from bot.slack.faults import Fault, fault, reason
 from bot.slack.interactions import Turn, read
@@ -33,7 +33,6 @@ from engine.catalogue import Catalogue
 log = logging.getLogger(__name__)
 
 PATH = "/slack/events"
-CLOCKS_APART_SECONDS = 60.0
 SOCKETS = 2  # so that one is there while the other is replaced
 ACK_SECONDS = 2.0  # Slack waits for three
 LONGEST_PAUSE_SECONDS = 300.0

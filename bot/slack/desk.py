@@ -1,7 +1,6 @@
 """From what people do on Slack to the studio, and its answers back to them."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -225,8 +224,7 @@ class Desk:
         """A form of ours; it works after a restart too, since it says what it is about."""
         asked, press = turn.asked, read_press(turn.asked.text)
         what, pictures, where = forms.filled_in(asked.values)
-        channel_id, thread_id = json.loads(asked.metadata) if asked.metadata else (where, None)
-        turn.asked = replace(asked, channel_id=channel_id, thread_id=thread_id)
+        turn.asked = replace(asked, channel_id=asked.channel_id or where)
         match press:
             case Press("imagine"):
                 await self._imagine(turn, what, pictures)

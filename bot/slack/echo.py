@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 
 from bot import answers, wording
 from bot.commands import Imagine
@@ -94,8 +93,11 @@ class Echo:
                 continue
             url = await self._store.token(job.id, self._now_ms()) or ""
             identity = await self._store.identity(job.person_id, "slack")
-            asked = Asked("command", "", self._web.team_id, identity.user_id if identity else "", response_url=url)
-            yield Turn(replace(asked, channel_id=job.place.channel_id, thread_id=job.place.thread_id), self._web), job
+            asked = Asked(
+                "command", "", self._web.team_id, identity.user_id if identity else "", response_url=url,
+                channel_id=job.place.channel_id, thread_id=job.place.thread_id,
+            )  # fmt: skip
+            yield Turn(asked, self._web), job
 
     async def _post_each(self, jobs: list[Job]) -> None:
         for number, job in enumerate(jobs):

@@ -7,7 +7,7 @@ from slack_sdk.errors import SlackApiError
 from bot import answers, wording
 from bot.allowances import EVERYWHERE
 from bot.controls import Control, Press
-from bot.jobs import Job, Person, Status
+from bot.jobs import Job, Person, Place, Status
 from bot.phrases import clip
 from bot.slack import messages, uploads
 from bot.slack.faults import Fault, fault
@@ -38,7 +38,8 @@ class Home:
         queue = await studio.queue(person) if is_admin else None
         halts = await store.rules.pauses(self._now_ms()) if is_admin else {}
         pause = halts.get(("slack", self._web.team_id)) or halts.get(EVERYWHERE)
-        quota, defaults = await studio.quota(person), self._web.named(answers.settings(await studio.settings(person)))
+        quota = await studio.quota(person, Place("slack", self._web.team_id))
+        defaults = self._web.named(answers.settings(await studio.settings(person)))
         bare: Pictures = [(job, {}) for job in last]
         for shown in (own, bare):  # without the pictures, where one is gone
             try:

@@ -41,7 +41,6 @@ class Asked:
     trigger_id: str = field(default="", repr=False)
     response_url: str = field(default="", repr=False)
     values: Mapping[str, Any] = field(default_factory=dict)  # of a form
-    metadata: str = ""  # that a form was opened with
     job_id: str = ""  # that stands in the message's metadata
     file_id: str = ""  # of the message
     is_ephemeral: bool = False
@@ -165,12 +164,12 @@ def _interaction(body: Mapping[str, Any]) -> Asked | None:
     )
     message_id = container.get("message_ts") or message.get("ts", "")
     thread_id = container.get("thread_ts") or message.get("thread_ts")
+    channel_id = container.get("channel_id") or channel.get("id", "")
     asked = Asked(
         "shortcut", f"slack:{body.get('trigger_id')}", team.get("id", ""), user.get("id", ""),
-        channel_id=container.get("channel_id") or channel.get("id", ""),
-        thread_id=thread_id if thread_id != message_id else None, message_id=message_id,
+        channel_id=channel_id, thread_id=thread_id if thread_id != message_id else None, message_id=message_id,
         text=body.get("callback_id", ""), trigger_id=body.get("trigger_id", ""),
-        response_url=body.get("response_url", ""), metadata=view.get("private_metadata", ""),
+        response_url=body.get("response_url", ""),
         job_id=messages.job_of(message), file_id=_file_id(message), is_ephemeral=bool(container.get("is_ephemeral")),
     )  # fmt: skip
     match body.get("type"):
@@ -180,17 +179,18 @@ def _interaction(body: Mapping[str, Any]) -> Asked | None:
             return replace(asked, kind="menu")
         case "block_actions":
             action = body["actions"][0]
-            on = f"{asked.channel_id}:{message_id or container.get('view_id')}"
+            on = f"{channel_id}:{message_id or container.get('view_id')}"
             key = f"slack:{on}:{action.get('action_id')}:{action.get('action_ts')}:{asked.user_id}"
             return replace(asked, kind="press", key=key, text=action.get("value", ""))
         case "view_submission":
             values = view.get("state", {}).get("values", {})
             digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:20]  # it was corrected
             key, urls = f"slack:{view['id']}:{view.get('hash')}:{digest}", body.get("response_urls") or [{}]
-            url = urls[0].get("response_url", "")
+            channel_id, thread_id = json.loads(view.get("private_metadata") or '["", null]')  # see `Turn.here`
             return replace(
-                asked, kind="form", key=key, text=view.get("callback_id", ""), values=values, response_url=url
-            )
+                asked, kind="form", key=key, channel_id=channel_id, thread_id=thread_id,
+                text=view.get("callback_id", ""), values=values, response_url=urls[0].get("response_url", ""),
+            )  # fmt: skip
     return None
 
 

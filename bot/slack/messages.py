@@ -17,7 +17,6 @@ MAX_FALLBACK = 700  # of what notifications and screen readers have; escaped, it
 SOON_SECONDS = 12 * 3600
 MAX_LINE, MAX_ALT_TEXT, MAX_LABEL = 400, 2000, 75
 EVENT = "limner_job"
-PLAIN: dict[str, Any] = {"parse": "none", "link_names": False}
 UNFURLED: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 _MARK = re.compile("`([^`]+)`|\ue000([dt])(\\d{1,12})\ue001")
 _MARKED = ("Job", "Asked")  # facts of ours, with marks; in the others stands what people typed
@@ -95,12 +94,8 @@ def message(
     title = " ".join(wording.title(job).split())
     text = rich(*literal(title, bold=True), *literal(f" — @{name} · "), *runs(status), *literal(below, italic=True))
     shown = [image(job, file_id) for _, file_id in sorted((files or {}).items())]
-    return {
-        "text": fallback(f"{plain(title)} — @{name} · {status}"),
-        "blocks": [text, *shown, *actions(under(job))],
-        "metadata": {"event_type": EVENT, "event_payload": {"job": job.id}},
-        **PLAIN,
-    }
+    said = _said(f"{plain(title)} — @{name} · {status}", text, *shown, *actions(under(job)))
+    return said | {"metadata": {"event_type": EVENT, "event_payload": {"job": job.id}}}
 
 
 def job_of(message: Mapping[str, Any]) -> str:
@@ -137,13 +132,13 @@ def _button(control: Control) -> Block:
 def answer(text: str, controls: Iterable[Control] = ()) -> dict[str, Any]:
     """One of our own texts with what stands under it."""
     said = clip(text, MAX_TEXT)
-    return {"text": fallback(said), "blocks": [rich(*runs(said)), *actions(controls)], **PLAIN}
+    return _said(said, rich(*runs(said)), *actions(controls))
 
 
 def sentence(it: wording.Sentence, controls: Iterable[Control] = ()) -> dict[str, Any]:
     head = [part | {"style": part.get("style", {}) | {"bold": True}} for part in runs(it.title)]
     text = rich(*head, *runs(f"\n{it.body}" if it.body else ""))
-    return {"text": fallback(f"{it.title}. {it.body}".strip()), "blocks": [text, *actions(controls)], **PLAIN}
+    return _said(f"{it.title}. {it.body}".strip(), text, *actions(controls))
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -156,7 +151,8 @@ def facts(rows: Iterable[tuple[str, str]]) -> dict[str, Any]:
         else:
             elements += runs(value) if label in _MARKED else literal(clip(value, 1600))
         elements += literal("\n")
-    return {
-        "text": fallback(" · ".join(f"{label} {plain(value)}" for label, value in rows)),
-        "blocks": [rich(*elements)],
-    } | PLAIN
+    return _said(" · ".join(f"{label} {plain(value)}" for label, value in rows), rich(*elements))
+
+
+def _said(text: str, *blocks: Block) -> dict[str, Any]:
+    return {"text": fallback(text), "blocks": list(blocks), "parse": "none", "link_names": False}
