@@ -13,7 +13,7 @@ from bot.errors import BadDefault, BadOption, BadPrompt
 from bot.grammar import MAX_JOBS, clean, escaped, expand, taken_apart
 from engine.catalogue import Catalogue, Model
 from engine.protocol import MAX_SEED, Draw, Quality
-from engine.sizes import Size, base_size, final_size
+from engine.sizes import Size, final_size
 
 MAX_PROMPT = 1500  # characters; the same for a negative prompt
 MAX_COUNT = 4
@@ -111,7 +111,7 @@ def to_text(draw: Draw, models: Catalogue) -> str:
         line.append(f"--n {draw.count}")
     if draw.quality != "full":
         line.append(f"--quality {draw.quality}")
-    if model is None or draw.steps != default_steps(model, draw.quality):
+    if model is None or draw.steps != model.default_steps(draw.quality):
         line.append(f"--steps {draw.steps}")
     if model is None or draw.guidance_scale != model.guidance_scale:
         line.append("--guidance " + f"{draw.guidance_scale:.6f}".rstrip("0").rstrip("."))
@@ -124,12 +124,12 @@ def to_text(draw: Draw, models: Catalogue) -> str:
 
 def aspect_of(draw: Draw, models: Catalogue) -> str:
     """The W:H that gives the size of `draw`: a familiar one where it can be."""
-    size = Size(draw.width, draw.height)
     model = models.get(draw.model)
-    if draw.quality == "full" or model is not None:
-        for aspect in ASPECTS:
-            if _size(flags.ratio(aspect), draw.quality, model) == size:
-                return aspect
+    for aspect in ASPECTS:
+        ratio = flags.ratio(aspect)
+        size = final_size(ratio) if draw.quality == "full" else model and model.base_size(ratio)
+        if size == Size(draw.width, draw.height):
+            return aspect
     return f"{draw.width}:{draw.height}"
 
 
@@ -142,12 +142,8 @@ def draft_of(draw: Draw, models: Catalogue) -> Draw:
     """The same picture as a draft: half the steps, base size. A draft is its own."""
     if draw.quality == "draft":
         return draw
-    size = _size(_ratio_of(draw, models), "draft", models[draw.model])
+    size = models[draw.model].base_size(_ratio_of(draw, models))
     return structs.replace(draw, quality="draft", steps=ceil(draw.steps / 2), width=size.width, height=size.height)
-
-
-def default_steps(model: Model, quality: Quality) -> int:
-    return model.steps if quality == "full" else ceil(model.steps / 2)
 
 
 def _by_flag(options: Mapping[str, object]) -> dict[str, str]:
@@ -218,23 +214,11 @@ def _start(values: Mapping[str, str], known: Known) -> Draw:
         quality = "draft" if flags.choice("quality", values["quality"], QUALITIES) == "draft" else "full"
     if base and (base.model, base.quality) == (model.name, quality):
         return base
-    size = _size(_ratio_of(base, known.models) if base else 1.0, quality, model)
-    return Draw(
-        prompt=base.prompt if base else "",
-        negative_prompt=base.negative_prompt if base else None,
-        model=model.name,
-        seed=base.seed if base else 0,
-        count=base.count if base else 1,
-        steps=default_steps(model, quality),
-        guidance_scale=model.guidance_scale,
-        scheduler=model.scheduler,
-        width=size.width,
-        height=size.height,
-        quality=quality,
-        init_image=base.init_image if base else None,
-        strength=base.strength if base else None,
-        mask=base.mask if base else None,
-    )
+    if base is None:
+        return model.plain_draw(quality)
+    plain = model.plain_draw(quality, _ratio_of(base, known.models))
+    kept = ("prompt", "negative_prompt", "seed", "count", "init_image", "strength", "mask")
+    return structs.replace(plain, **{name: getattr(base, name) for name in kept})
 
 
 def _style(name: str, styles: Mapping[str, Style]) -> Style:
@@ -257,7 +241,7 @@ def _changes(values: Mapping[str, str], model: Model, quality: Quality) -> dict[
     }
     changes = {name: read(values[flag]) for flag, (name, read) in readers.items() if flag in values}
     if "ar" in values:
-        size = _size(flags.ratio(values["ar"]), quality, model)
+        size = model.size(flags.ratio(values["ar"]), quality)
         changes |= {"width": size.width, "height": size.height}
     return changes
 
@@ -294,12 +278,6 @@ def _ratio_of(draw: Draw, models: Catalogue) -> float:
     return int(width) / int(height)
 
 
-def _size(ratio: float, quality: str, model: Model | None) -> Size:
-    if quality == "full" or model is None:
-        return final_size(ratio)
-    return base_size(ratio, model.native_px, model.multiple)
-
-
 def _added(words: str, before: str) -> str:
     if words.startswith("+"):
         return _followed(before, words[1:].strip())
@@ -316,11 +294,3 @@ def _comes_on_top(words: str, before: str) -> bool:
     if known and 2 * len(known.intersection(said.split())) >= len(known):
         return False
     return bool(_COMES_ON_TOP.match(said)) or (len(said.split()) <= 3 and not _STANDS_ALONE.match(said))
-
-
-def plain_draw(model: Model, quality: Quality) -> Draw:
-    """One picture with nothing asked for: what a choice's label gives the price of."""
-    return Draw(
-        prompt="", negative_prompt=None, model=model.name, seed=0, count=1, steps=default_steps(model, quality),
-        guidance_scale=model.guidance_scale, scheduler=model.scheduler, width=2048, height=2048, quality=quality,
-    )  # fmt: skip

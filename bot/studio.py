@@ -123,10 +123,7 @@ class Studio:
         own |= _shape(options.get("image"))
         parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=own, here=here)
         wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        wanted = await here.admit(wanted)
-        if not is_confirmed:
-            await self._require_agreement(person, place, wanted)
-        return await self._submit(person, place, wanted, key, is_acknowledged, callback)
+        return await self._submit(here, wanted, key, is_acknowledged, is_confirmed, callback)
 
     def parsed(
         self,
@@ -194,10 +191,7 @@ class Studio:
         lineage = Lineage(job.id, index, verb)
         wanted = [Wanted(each, self._price(each), lineage, pressed.is_private) for each in pressed.requests]
         here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
-        wanted = await here.admit(wanted)
-        if not is_confirmed:
-            await self._require_agreement(person, place, wanted)
-        return await self._submit(person, place, wanted, key, is_acknowledged, callback)
+        return await self._submit(here, wanted, key, is_acknowledged, is_confirmed, callback)
 
     async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:
         """The platform took the answer, in this message: the jobs may be drawn."""
@@ -327,25 +321,22 @@ class Studio:
             raise Unconfirmed(jobs=1, units=price, allowance=view.allowance)
 
     async def _submit(
-        self,
-        person: Person,
-        place: Place,
-        wanted: Sequence[Wanted],
-        key: str,
-        is_acknowledged: bool,
-        callback: Callback | None,
-    ) -> list[Job]:
-        limits = self._rules.limits
-        if person.is_operator:
+        self, here: Here, wanted: Sequence[Wanted], key: str,
+        is_acknowledged: bool, is_confirmed: bool, callback: Callback | None,
+    ) -> list[Job]:  # fmt: skip
+        wanted, limits = await here.admit(wanted), self._rules.limits
+        if not is_confirmed:
+            await self._require_agreement(here.person, here.place, wanted)
+        if here.person.is_operator:
             limits = replace(limits, allowance=None, own_waiting=None)
-        status, now_ms = Status.QUEUED if is_acknowledged else Status.RECEIVED, self._now_ms()
         self._require_space()
         try:
             jobs = await self._store.submit(
-                person, place, wanted, key=key, limits=limits, now_ms=now_ms, status=status, callback=callback
-            )
+                here.person, here.place, wanted, key=key, limits=limits, now_ms=self._now_ms(),
+                status=Status.QUEUED if is_acknowledged else Status.RECEIVED, callback=callback,
+            )  # fmt: skip
         except (QuotaExceeded, QueueFull) as refusal:
-            raise await self._with_a_way_out(refusal, person, wanted[0]) from None
+            raise await self._with_a_way_out(refusal, here.person, wanted[0]) from None
         return self._begin(jobs)
 
     def _require_space(self) -> None:

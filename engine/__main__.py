@@ -5,15 +5,16 @@ import os
 import secrets
 import sys
 import time
-from math import ceil
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine import VERSION
 from engine.catalogue import read_catalogue
 from engine.client import Died, Kind
 from engine.drawing import NotDrawn, draw, print_drawn
 from engine.protocol import MAX_SEED, SCHEDULERS, Draw, Event, Progress, Ready
-from engine.sizes import base_size, final_size, is_allowed
+from engine.sizes import is_allowed
 
 LONGEST_PROMPT = 1500  # characters
 
@@ -60,12 +61,10 @@ def _parser() -> argparse.ArgumentParser:
 def _request(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Draw:
     """The request, every value checked; leaves through `parser.error` where one is out of range."""
     model = read_catalogue()[arguments.model]
-    full = arguments.quality == "full"
     ratio = _ratio(arguments.ar)
-    steps = model.steps if full else ceil(model.steps / 2)
-    if arguments.steps is not None:
-        steps = arguments.steps
-    guidance = model.guidance_scale if arguments.guidance is None else arguments.guidance
+    plain = model.plain_draw(arguments.quality, ratio or 1.0)
+    steps = plain.steps if arguments.steps is None else arguments.steps
+    guidance = plain.guidance_scale if arguments.guidance is None else arguments.guidance
     for fits, complaint in (
         (len(arguments.prompt) <= LONGEST_PROMPT, f"the prompt is longer than {LONGEST_PROMPT} characters"),
         (0 <= arguments.seed <= MAX_SEED, f"--seed is 0 to {MAX_SEED}"),
@@ -75,19 +74,15 @@ def _request(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     ):
         if not fits:
             parser.error(complaint)
-    size = final_size(ratio or 1) if full else base_size(ratio or 1, model.native_px, model.multiple)
-    return Draw(
+    return replace(
+        plain,
         prompt=_readable(arguments.prompt),
         negative_prompt=_readable(arguments.no) if arguments.no else None,
-        model=model.name,
         seed=arguments.seed,
         count=arguments.n,
         steps=steps,
         guidance_scale=guidance,
-        scheduler=arguments.scheduler or model.scheduler,
-        width=size.width,
-        height=size.height,
-        quality=arguments.quality,
+        scheduler=arguments.scheduler or plain.scheduler,
     )
 
 

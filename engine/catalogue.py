@@ -3,9 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from functools import cache
+from math import ceil
 from pathlib import Path
 
 import msgspec
+
+from engine.protocol import Draw, Quality
+from engine.sizes import Size, base_size, final_size
 
 PACKAGE_DIR = Path(__file__).parent
 
@@ -37,6 +41,33 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     photographic: bool = False  # it draws for other people only with its classifier
     safety_folder: str | None = None  # of the classifier
     knows_words: bool = False  # it has a closed vocabulary: words outside it are named before it draws
+
+    def size(self, ratio: float, quality: Quality) -> Size:
+        """Of the file, px: at full quality the final size, of a draft the base size."""
+        return final_size(ratio) if quality == "full" else self.base_size(ratio)
+
+    def base_size(self, ratio: float) -> Size:
+        return base_size(ratio, self.native_px, self.multiple)
+
+    def default_steps(self, quality: Quality) -> int:
+        return self.steps if quality == "full" else ceil(self.steps / 2)
+
+    def plain_draw(self, quality: Quality = "full", ratio: float = 1.0) -> Draw:
+        """One picture with nothing asked for."""
+        size = self.size(ratio, quality)
+        return Draw(
+            prompt="",
+            negative_prompt=None,
+            model=self.name,
+            seed=0,
+            count=1,
+            steps=self.default_steps(quality),
+            guidance_scale=self.guidance_scale,
+            scheduler=self.scheduler,
+            width=size.width,
+            height=size.height,
+            quality=quality,
+        )
 
     def beside(self, models_dir: Path) -> Path:
         """What its folders are relative to."""

@@ -8,7 +8,7 @@ from engine import encode, redraw
 from engine.catalogue import Model
 from engine.families import BadRequest, Denoising
 from engine.protocol import MAX_SEED, SCHEDULERS, Draw, Generate, ImageDone, Request, Stage
-from engine.sizes import FINAL_LONGEST_PX, Size, base_size
+from engine.sizes import FINAL_LONGEST_PX, Size
 from engine.ticks import Running
 
 
@@ -89,7 +89,7 @@ def base_of(request: Request, model: Model) -> Size:
     """The size at which the request is denoised: a draft's own, else what the final size grows from."""
     if request.quality == "draft":
         return Size(request.width, request.height)
-    return base_size(request.width / request.height, model.native_px, model.multiple)
+    return model.base_size(request.width / request.height)
 
 
 def check(draw: Draw, model: Model) -> None:

@@ -18,7 +18,7 @@ from bot.discord import admin
 from bot.discord.desk import Desk
 from bot.discord.options import NO_OPTIONS, Call, Option, command
 from bot.phrases import clip, units
-from bot.prompt import MAX_COUNT, NO_STYLE, QUALITIES, plain_draw
+from bot.prompt import MAX_COUNT, NO_STYLE, QUALITIES
 from engine.catalogue import Catalogue, Model
 from engine.protocol import MAX_SEED, SCHEDULERS
 
@@ -162,7 +162,7 @@ def _qualities(model: Model) -> tuple[Choice[str], ...]:
     """With their prices, which each language writes in its own way."""
     choices: list[Choice[str]] = []
     for quality, name in zip(QUALITIES, ("full · 2048 px", "draft"), strict=True):
-        price = quota.price(plain_draw(model, quality), model)
+        price = quota.price(model.plain_draw(quality), model)
         shown = locale_str(f"{name} · {units(price)}", template=f"{name} · {{units}}", units=price)
         choices.append(Choice(name=shown, value=quality))
     return tuple(choices)

@@ -8,7 +8,7 @@ from bot.commands import Imagine
 from bot.controls import Press
 from bot.errors import BadImage, BadOption, Refused
 from bot.phrases import clip, units
-from bot.prompt import MAX_COUNT, plain_draw
+from bot.prompt import MAX_COUNT
 from bot.slack import messages
 from bot.slack.messages import Block
 from engine.catalogue import Catalogue
@@ -34,7 +34,7 @@ class NewImage:
         """`here`: the models of this place, if not all."""
         model = self._models[self._default_model]
         qualities = {
-            str(quality): f"{label} · {units(quota.price(plain_draw(model, quality), model))}"
+            str(quality): f"{label} · {units(quota.price(model.plain_draw(quality), model))}"
             for quality, label in _QUALITIES
         }
         counts = {str(count): str(count) for count in range(1, MAX_COUNT + 1)}
