@@ -120,6 +120,29 @@ async def test_a_command_becomes_a_picture_in_its_message_and_a_file_in_its_thre
     assert all(state.fallback.strip() for state in message.history)
 
 
+async def test_nothing_is_acknowledged_before_it_is_written_down(api, house, monkeypatch):
+    """Also where that takes longer than Slack waits, and where Slack delivers it again meanwhile."""
+    monkeypatch.setattr("bot.slack.connection.ACK_SECONDS", 0.01)
+    submit, may_go = house.store.submit, asyncio.Event()
+
+    async def late(*args, **more):
+        await may_go.wait()
+        return await submit(*args, **more)
+
+    monkeypatch.setattr(house.store, "submit", late)
+    act = await api.slash(api.ada, api.channel, "/imagine", f"a red car {DRAFT}", wait=None)
+    again = asyncio.create_task(api.redeliver(act))
+    await api.until(lambda: act.deliveries == 2)
+    other = await api.slash(api.bob, api.channel, "/limner", "help")
+    await api.until(lambda: other.messages)
+    assert act.ack is None
+    may_go.set()
+    await again
+    assert act.ack == {}
+    await api.until(lambda: of_jobs(api))
+    assert len(of_jobs(api)) == 1
+
+
 async def test_it_is_acknowledged_at_once_and_the_message_goes_through_its_states(api, tmp_path, mode, slow_steps):
     async with SlackHouse(api, tmp_path / "data", mode=mode) as house:
         message = await drawn(api, house, await imagine(api, "a red car --steps 20"))

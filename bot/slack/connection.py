@@ -57,7 +57,7 @@ def connect(
 class Connection:
     def __init__(self, settings: Settings, web: Web, desk: Desk):
         self._settings, self._web, self._desk = settings, web, desk
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, asyncio.Future[Mapping[str, object]] | None] = OrderedDict()
         self._warned_at, self._listens_since = -3600.0, 0
         self._turns: set[asyncio.Task[None]] = set()
         secret, quiet = settings.slack_signing_secret, logging.getLogger(f"{__name__}.bolt")
@@ -137,7 +137,7 @@ class Connection:
         """Only `PATH`, and of that only what Slack signed."""
         settings, app = self._settings, http.Application(client_max_size=_MAX_BODY_BYTES)
         app.router.add_post(PATH, self._signed)
-        runner = http.AppRunner(app, access_log=None, handle_signals=False)
+        runner = http.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=ACK_SECONDS)
         await runner.setup()
         ends.push_async_callback(runner.cleanup)
         try:
@@ -175,18 +175,28 @@ class Connection:
             log.warning("a request says it was sent %.0f s away from this machine's clock: is that right?", apart)
 
     async def _take(self, req: AsyncBoltRequest, body: Mapping[str, Any]) -> BoltResponse:
-        """What is signed or came by a socket: accepted, then acknowledged, at the latest in two seconds."""
+        """What is signed or came by a socket: written down, then acknowledged, however often it is delivered.
+
+        Only a form whose picture is still being fetched is acknowledged before, in time for Slack.
+        """
         signature = (req.headers.get("x-slack-signature") or [""])[0]
-        if signature and not self._is_new(signature):
+        if signature and signature in self._seen:
             return BoltResponse(status=401, body="")
+        if signature:
+            self._remember(signature, None)
         asked = read(body)
-        if asked is None or not self._is_new(asked.key):
+        if asked is None:
             return BoltResponse(status=200, body="")
-        turn = Turn(asked, self._web)
-        self._begin(self._desk.take(turn))
-        await asyncio.wait({turn.acked}, timeout=ACK_SECONDS)
-        turn.ack()
-        answer = turn.acked.result()
+        acked = self._seen.get(asked.key)
+        if acked is None:
+            turn = Turn(asked, self._web)
+            acked = turn.acked
+            self._remember(asked.key, acked)
+            self._begin(self._desk.take(turn))
+            await asyncio.wait({acked}, timeout=ACK_SECONDS)
+            if turn.picture:
+                turn.ack()
+        answer = await asyncio.shield(acked)
         if answer:  # a form that was refused: unchanged, it may fit another time
             self._seen.pop(asked.key, None)
         return BoltResponse(status=200, body=dict(answer) if answer else "")
@@ -196,14 +206,11 @@ class Connection:
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)
 
-    def _is_new(self, key: str) -> bool:
+    def _remember(self, key: str, acked: "asyncio.Future[Mapping[str, object]] | None") -> None:
         """Slack delivers some things twice; those that made jobs the store knows for ever."""
-        if key in self._seen:
-            return False
-        self._seen[key] = None
+        self._seen[key] = acked
         while len(self._seen) > MOST_REMEMBERED:
             self._seen.popitem(last=False)
-        return True
 
     async def _end_turns(self) -> None:
         for task in list(self._turns):
