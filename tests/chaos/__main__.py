@@ -52,6 +52,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def _crash(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, required=True)
     parser.add_argument("--who", choices=("bot", "engine", "both"), default="bot")
+    parser.add_argument("--on", choices=tuple(crash.PLATFORMS), default="discord")
     parser.add_argument("--planted", choices=tuple(FAULTS), help="a fault that has to be seen")
     parser.add_argument("--canary", action="store_true", help="at debug level, with a token that must stand nowhere")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop killing after that long")
@@ -65,6 +66,7 @@ def _run_crash(given: argparse.Namespace) -> int:
             given.keep or Path(folder),
             kills=given.kills,
             who=given.who,
+            on=given.on,
             seed=given.seed,
             planted=given.planted,
             canary=given.canary,

@@ -12,9 +12,12 @@ from typing import Literal
 
 from tests.chaos.audit import Verdict, is_mending, judge, states
 from tests.chaos.on_discord import OnDiscord
+from tests.chaos.on_slack import OnSlack
+from tests.chaos.people import Platform
 from tests.chaos.processes import Bot, engines_of
 
 Who = Literal["bot", "engine", "both"]
+PLATFORMS: dict[str, type[Platform]] = {"discord": OnDiscord, "slack": OnSlack}
 
 STEP_SECONDS = "0.02"  # of the fake engine: a draft takes a third of a second
 CONNECTED_SECONDS, MENDED_SECONDS, SETTLED_SECONDS = 240.0, 10.0, 240.0
@@ -24,6 +27,7 @@ LEAST_HITS = 0.9  # of the kills, that must interrupt a job
 @dataclass
 class Report:
     who: str
+    on: str
     seed: int
     kills: int = 0
     hits: int = 0  # kills that found an unfinished job
@@ -48,6 +52,7 @@ async def run(
     *,
     kills: int,
     who: Who = "bot",
+    on: str = "discord",
     seed: int,
     planted: str | None = None,
     limit_seconds: float = 1e9,
@@ -56,10 +61,8 @@ async def run(
 ) -> Report:
     """Kill that often, or until the time is over; then let everything end in peace."""
     dice, started = random.Random(seed), time.monotonic()
-    platform, report = OnDiscord(random.Random(dice.random()), **day), Report(who, seed)
+    platform, report = PLATFORMS[on](random.Random(dice.random()), **day), Report(who, on, seed)
     await platform.open()
-    if canary:
-        platform.api.token = f"canary-{dice.getrandbits(128):x}"
     limits = {
         "LIMNER_TEST_DEBUG": "1" if canary else "",
         "LIMNER_ALLOWANCE": "1000000",
@@ -89,14 +92,14 @@ async def run(
     return report
 
 
-async def _start(bot: Bot, platform: OnDiscord, report: Report) -> None:
+async def _start(bot: Bot, platform: Platform, report: Report) -> None:
     began = time.monotonic()
     await bot.start()
     await _until(lambda: platform.is_connected, CONNECTED_SECONDS, "the bot does not connect")
     report.slowest_start_seconds = max(report.slowest_start_seconds, time.monotonic() - began)
 
 
-async def _kill_once(bot: Bot, platform: OnDiscord, who: Who, dice: random.Random, report: Report) -> None:
+async def _kill_once(bot: Bot, platform: Platform, who: Who, dice: random.Random, report: Report) -> None:
     await asyncio.sleep(dice.uniform(0.05, 1.2) if who != "engine" else dice.uniform(0.5, 3))
     found = states(bot.data / "limner.db")
     if who in ("engine", "both") and not bot.kill_engine() and who == "engine":
@@ -104,7 +107,7 @@ async def _kill_once(bot: Bot, platform: OnDiscord, who: Who, dice: random.Rando
     if who != "engine":
         await bot.end()
         found = states(bot.data / "limner.db")
-        await _until(lambda: not platform.api.is_connected, CONNECTED_SECONDS, "the connection did not end")
+        await _until(lambda: not platform.is_connected, CONNECTED_SECONDS, "the connection did not end")
     report.kills += 1
     report.hits += bool(found)
     report.kills_by_state.update(found.keys())
@@ -121,7 +124,7 @@ async def _kill_once(bot: Bot, platform: OnDiscord, who: Who, dice: random.Rando
     await _start(bot, platform, report)
 
 
-async def _settle(bot: Bot, platform: OnDiscord) -> None:
+async def _settle(bot: Bot, platform: Platform) -> None:
     """Until nothing is on its way any more."""
 
     def is_quiet() -> bool:
@@ -141,15 +144,15 @@ async def _until(reached, seconds: float, otherwise: str) -> None:
         raise TimeoutError(otherwise) from None
 
 
-def find_secrets(bot: Bot, platform: OnDiscord) -> list[str]:
-    """Where the bot's token, or that of an interaction, can be read: log, pictures, messages; the token in any file."""
-    token, others = platform.api.token.encode(), [each.token.encode() for each in platform.api.interactions]
+def find_secrets(bot: Bot, platform: Platform) -> list[str]:
+    """Where the bot's tokens, or those of interactions, can be read: log, pictures, messages; its own in any file."""
+    tokens, others = ([each.encode() for each in some] for some in (platform.tokens, platform.passing_tokens))
     texts = {"messages": "\n".join(m.text for shown in platform.shown().values() for m in shown).encode()}
     files = [bot.log, *(file for file in bot.data.rglob("*") if file.is_file())]
     found = []
     for name, content in [*texts.items(), *((str(file), file.read_bytes()) for file in files)]:
         is_database = Path(name).name.startswith("limner")  # keeps those of interactions, for fifteen minutes
-        may_not_have = [token] if is_database and not name.endswith(".log") else [token, *others]
+        may_not_have = tokens if is_database and not name.endswith(".log") else [*tokens, *others]
         found += [f"{name}: {secret[:12]!r}…" for secret in may_not_have if secret in content]
     return found
 
@@ -158,7 +161,7 @@ def told(report: Report) -> str:
     it, states_hit = report.verdict, dict(report.kills_by_state)
     share = 100 * report.hits / max(1, report.kills)
     lines = [
-        f"kill -9 of {report.who}: {report.kills} in {report.seconds:.0f} s, seed {report.seed}",
+        f"kill -9 of {report.who} on {report.on}: {report.kills} in {report.seconds:.0f} s, seed {report.seed}",
         f"hit an unfinished job: {report.hits} ({share:.0f} %)",
         *(
             f"  {state:9} {count:5}  {'#' * round(40 * count / max(1, report.kills))}"

@@ -3,19 +3,15 @@
 import asyncio
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos.audit import Asked, Shown
+from tests.chaos.people import DUPLICATED, FAULTY, LATEST_COPY_SECONDS, PROMPT, REORDERED, Platform
 from tests.discord_api import DiscordAPI
 from tests.discord_api.faults import Fault, rate_limited
 from tests.discord_api.interactions import ANSWER, DEFER_UPDATE, Interaction
 from tests.discord_api.things import Message
-
-FAULTY, DUPLICATED, REORDERED = 0.15, 0.10, 0.05
-PEOPLE, OPEN_EACH = 8, 2
-LATEST_COPY_SECONDS = 3.0  # it may reach the next life of the bot
-PROMPT = "a red car on a mountain road"
 
 
 class BadDay(DiscordAPI):
@@ -77,21 +73,14 @@ class _Open:
     is_press: bool = False
 
 
-@dataclass
-class OnDiscord:
-    """One platform of the harness: its people, and what they have seen in the end."""
+class OnDiscord(Platform):
+    name = "discord"
 
-    dice: random.Random
-    people: int = PEOPLE
-    faulty: float = FAULTY
-    pressing: float = 0.3  # of what people do, if there is something to press
-    name: str = "discord"
-    asks: list[_Open] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.users: list[Any] = []
-        self.pressed: set[tuple[int, int]] = set()
-        self.api = BadDay(self.dice, self.faulty)
+    def __init__(self, dice: random.Random, **day: Any) -> None:
+        super().__init__(dice, **day)
+        self.api = BadDay(dice, self.faulty)
+        self.api.token = f"canary-{dice.getrandbits(128):x}"
+        self.asks: list[_Open] = []
 
     def settings(self) -> dict[str, str]:
         return {
@@ -104,29 +93,17 @@ class OnDiscord:
         await self.api.start()
         self.users = [self.api.add_user(f"person{number}") for number in range(self.people)]
 
-    async def close(self) -> None:
-        await self.api.close()
-
-    def heal(self) -> None:
-        self.api.is_bad = False
-
     @property
     def is_connected(self) -> bool:
         return self.api.is_connected and bool(self.api.commands)
 
-    async def ask_for_ever(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for user in self.users:
-                group.create_task(self._keep_asking(user))
+    @property
+    def tokens(self) -> list[str]:
+        return [self.api.token]
 
-    async def _keep_asking(self, user: Any) -> None:
-        own: list[_Open] = []
-        while True:
-            own = [each for each in own if self._is_open(each)]
-            if self.is_connected and len(own) < OPEN_EACH:
-                asked = await self._ask(user)
-                own.append(asked)
-            await asyncio.sleep(self.dice.uniform(0.02, 0.2))
+    @property
+    def passing_tokens(self) -> list[str]:
+        return [each.token for each in self.api.interactions]
 
     async def _ask(self, user: Any) -> _Open:
         """Noted before anybody knows what becomes of it."""
@@ -166,7 +143,6 @@ class OnDiscord:
         return Asked(f"discord:{it.id}", accepted)
 
     def shown(self) -> dict[str, list[Shown]]:
-        """By job: the messages that are about it, with the names of the pictures in each."""
         found: dict[str, list[Shown]] = {}
         messages = [m for channel in self.api.channels.values() for m in channel.by_id.values() if not m.is_deleted]
         for message in messages:
