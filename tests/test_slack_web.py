@@ -11,7 +11,10 @@ from bot.slack.web import Web
 from tests.slack_api import SlackAPI
 
 WINDOW_SECONDS = 60.0
-ASKED_FOR = {"chat.update": 50, "files.info": 100, "users.info": 100, "views.publish": 100}  # a minute, at least
+ASKED_FOR = {  # a minute, at least
+    "chat.update": 50, "conversations.history": 50, "conversations.open": 50,
+    "files.info": 100, "users.info": 100, "views.publish": 100,
+}  # fmt: skip
 
 
 @pytest.fixture

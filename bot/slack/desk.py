@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import cast
 
 from slack_sdk.errors import SlackApiError
@@ -34,8 +33,6 @@ from bot.slack.web import UNREACHED, Web
 from bot.store import Store
 from bot.studio import Studio
 from engine.catalogue import Catalogue
-
-NO_PICTURES: Mapping[str, str] = MappingProxyType({})
 
 
 class Desk:
@@ -104,13 +101,13 @@ class Desk:
                 await self._ask(turn, what)
 
     async def _imagine(
-        self, turn: Turn, what: Imagine, pictures: Mapping[str, str] = NO_PICTURES, *, is_confirmed: bool = False
+        self, turn: Turn, what: Imagine, pictures: Mapping[str, str] | None = None, *, is_confirmed: bool = False
     ) -> None:
         """`pictures`: the files of "image" and "mask", to be fetched."""
         turn.what = what
         if pictures:
             await self._people.require_may_draw(turn.asked.user_id)
-        for turn.picture, file_id in pictures.items():
+        for turn.picture, file_id in (pictures or {}).items():
             what = replace(what, options={**what.options, turn.picture: str(await self._take(file_id))})
         await self._echo.imagine(turn, what, is_confirmed=is_confirmed)
 
@@ -255,7 +252,7 @@ class Desk:
         if job and asked.text:
             await self._child(turn, Press("remix", job.id, 0, asked.text))
         else:
-            await self._imagine(turn, Imagine(asked.text), {"image": asked.file_id} if asked.file_id else NO_PICTURES)
+            await self._imagine(turn, Imagine(asked.text), {"image": asked.file_id} if asked.file_id else None)
 
     async def _in_thread(self, asked: Asked) -> Job | None:
         thread_id = cast(str, asked.thread_id)

@@ -34,8 +34,10 @@ HALF_SET = (
     "set the one of them that docs/slack.md tells for Socket Mode or HTTP."
 )
 # Seconds between two, and how many may come at once; https://docs.slack.dev/apis/web-api/rate-limits
-_PACES = {"chat.update": (1.4, 10), "chat.postMessage": (1.0, 5)}
-_ANY_PACE = (0.75, 25)
+_TIER_3, _TIER_4 = (1.4, 10), (0.75, 25)
+_PACES = {"chat.postMessage": (1.0, 5)} | dict.fromkeys(
+    ("chat.update", "chat.delete", "conversations.open", "conversations.history", "conversations.replies"), _TIER_3
+)
 LATE_SECONDS = 5.0  # a change that would come later than that is left to the one after it
 _AT_ONCE = frozenset({"views.open", "views.update"})  # somebody waits before it, and it soon is too late
 
@@ -112,7 +114,7 @@ class Web(AsyncWebClient):
 
     def _turn(self, method: str, channel: str) -> float:
         """Seconds to wait; who asks is next in the line."""
-        pace, burst = _PACES.get(method, _ANY_PACE)
+        pace, burst = _PACES.get(method, _TIER_4)
         now = time.monotonic()
         next_at = max(now, self._next.get((method, channel), 0.0)) + pace
         self._next[method, channel] = next_at
