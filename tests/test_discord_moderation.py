@@ -11,7 +11,7 @@ from bot.store import Act
 from bot.upkeep import Upkeep
 from tests.discord_api import DiscordAPI
 from tests.discord_house import DiscordHouse, job_id
-from tests.test_discord import a_picture, drawn, imagine
+from tests.test_discord import a_picture, child_in, drawn, imagine
 
 
 @pytest.fixture
@@ -130,3 +130,78 @@ async def test_a_channel_offers_only_the_models_that_it_allows(api, house):
     assert await api.autocomplete(api.ada, api.channel, "imagine", "model", "", {"prompt": "a car"}) == []
     refused = await imagine(api)
     assert "Nothing is drawn in this channel" in refused.message.text
+
+
+async def jobs(house):
+    return await house.store._database.read(lambda conn: conn.execute("SELECT count(*) FROM jobs").fetchone()[0])
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (ChannelPolicy(enabled=False), "Nothing is drawn in this channel"),
+        (ChannelPolicy(models=("sd15",)), "`--model builtin`"),
+        (ChannelPolicy(nsfw=False), "age-restricted channels only"),
+    ],
+)
+async def test_what_a_channel_does_not_allow_is_refused_on_every_path(api, house, policy, said):
+    """In the age-restricted channel, where all of it would be drawn."""
+    channel = api.nsfw_channel
+    message = await a_picture(api, house, "a nude statue --model builtin", channel=channel)
+    await api.press(api.ada, message, "Re-roll")
+    child = await child_in(api, house, message)
+    filled = [await api.press(api.ada, message, "Remix"), await api.menu(api.ada, "Use as input", message)]
+    place = Place("discord", str(api.guild.id), str(channel.id))
+    await house.store.moderation.set_policy(place, policy, act=act(house, "5"))
+    text = "a nude statue --model builtin --quality draft"
+    acts = [
+        await imagine(api, text, channel=channel),
+        await imagine(api, text, channel=child.channel),
+        await api.press(api.bob, message, "Re-roll"),
+        await api.press(api.ada, message, "Vary"),
+        await api.press(api.ada, child, "Re-roll"),
+        await api.press(api.ada, message, "Full size"),
+        await api.menu(api.bob, "Re-roll", message),
+        await api.slash(api.ada, channel, "limner reroll", {"job": job_id(message), "seed": 9}),
+        *[await api.submit(api.ada, form, {"text": text}) for form in filled],
+    ]
+    for each in acts:
+        await api.until(lambda each=each: each.message and said in each.message.text)
+    before = len(child.channel.messages)
+    await api.say(api.ada, child.channel, f"{api.bot.mention} at night --model builtin")
+    await api.until(lambda: any(said in each.text for each in child.channel.messages[before:]))
+    assert await jobs(house) == 2
+
+
+async def test_a_channel_of_drafts_refuses_what_is_large_on_every_path(api, house):
+    message = await a_picture(api, house)
+    place = Place("discord", str(api.guild.id), str(api.channel.id))
+    await house.store.moderation.set_policy(place, ChannelPolicy(largest="draft"), act=act(house, "6"))
+    acts = [
+        await imagine(api, "a boat", quality="full"),
+        await api.press(api.ada, message, "Full size"),
+        await api.submit(api.ada, await api.press(api.ada, message, "Remix"), {"text": "a boat --quality full"}),
+    ]
+    for each in acts:
+        await api.until(
+            lambda each=each: each.message and "2048 px is not allowed in this channel" in each.message.text
+        )
+    assert await jobs(house) == 1
+
+
+@pytest.mark.parametrize("fault", ["fail unsafe", "fail internal", "fail bad_model"])
+async def test_what_cannot_be_judged_is_not_shown(faults, api, house, fault):
+    """As a classifier that is missing, that raises, or whose files are damaged ends a job."""
+    faults(fault)
+    asked = await imagine(api, channel=api.nsfw_channel)
+    await api.until(lambda: "1 unit returned" in asked.message.text)
+    assert asked.message.attachments == []
+
+
+async def test_a_photographic_model_without_its_classifier_is_not_offered_and_not_drawn(api, house):
+    house.studio.gate.operators_only = frozenset({"sd15"})
+    found = await api.autocomplete(api.ada, api.channel, "imagine", "model", "", {"prompt": "a car"})
+    assert [choice["value"] for choice in found] == ["builtin"]
+    refused = await imagine(api, "a car --model sd15")
+    assert "`--model sd15`" in refused.message.text
+    assert await jobs(house) == 0
