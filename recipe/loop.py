@@ -53,6 +53,7 @@ class Loop:
         self.name, self.folder, self.modules, self.budget = name, place.work / name, modules, budget_seconds
         self.spent = 0.0
         self.step = self.steps_here = 0
+        self.figures: dict[str, float] = {}  # what the stage reached, for the model card
         self._load()
 
     @property
@@ -112,6 +113,11 @@ class Loop:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
+    def measured(self, **figures: float) -> None:
+        """Keep what a stage reached on scenes that it was not trained on."""
+        self.figures |= {name: round(value, 3) for name, value in figures.items()}
+        self.save()
+
     def save(self) -> None:
         if RANK:
             return
@@ -121,20 +127,22 @@ class Loop:
             half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
             save_file(half, self.folder / f"{name}.tmp")
             (self.folder / f"{name}.tmp").replace(self.folder / f"{name}.safetensors")
-        state = {"step": self.step, "seconds": round(self.spent, 1), "budget_seconds": self.budget}
+        state = {"step": self.step, "seconds": round(self.spent, 1), "budget_seconds": self.budget} | self.figures
         (self.folder / "state.json").write_text(json.dumps(state))
 
     def _load(self) -> None:
         if not (self.folder / "state.json").exists():
             return
         state = json.loads((self.folder / "state.json").read_text())
-        self.step, self.spent = state["step"], state["seconds"]
+        self.step, self.spent, _ = (state.pop(name) for name in ("step", "seconds", "budget_seconds"))
+        self.figures = state
         for name, module in self.modules.items():
             module.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
 
     def _say(self, losses: list[float]) -> None:
         if losses and not RANK:
             mean = sum(losses) / len(losses)
+            self.figures["loss"] = round(mean, 4)
             print(
                 f"{self.name}: {self.spent:.0f} of {self.budget:.0f} s, step {self.step}, loss {mean:.4f}", flush=True
             )

@@ -17,6 +17,7 @@ from .spec import random_scene
 
 Out = TypeVar("Out")
 TRAIN_SEEDS = 1_000_000  # seeds from here on are trained on; those below are held out
+HELD_OUT = range(500_000, 500_012)  # scenes that the figures of the stages are measured on
 SIDE = 16  # px per latent
 AREA = 256  # latents, about, in every bucket
 
@@ -70,6 +71,11 @@ def _groups(jobs: Iterable[object], size: int) -> Iterator[list[object]]:
             group = []
     if group:
         yield group
+
+
+def decibels(drawn: Tensor, true: Tensor, peak: float) -> float:
+    """How near pictures are to what they should be; `peak` is the range of the values."""
+    return 10 * math.log10(peak**2 / float((drawn - true).square().mean().clamp(min=1e-12)))
 
 
 def to_tensor(pictures: list[np.ndarray]) -> Tensor:

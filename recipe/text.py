@@ -130,8 +130,22 @@ def train_text(place: Place, budget_seconds: float, batch: int = 128) -> tuple[C
         true = labels([c.named for c in told], place.device)
         return torch.stack([functional.cross_entropy(guesses[name].float(), true[name]) for name in VALUES]).mean()
 
-    loop.run([optimizer], step)
+    if loop.share < 1:
+        loop.run([optimizer], step)
+        loop.measured(share=_understood(place, tokenizer, encoder.eval(), heads))
     return tokenizer, encoder.eval()
+
+
+@torch.no_grad()
+def _understood(place: Place, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, heads: AttributeHeads) -> float:
+    """Of the attributes that held-out captions name, the share that the heads read from their features."""
+    rng = random.Random("held out")
+    told = [caption(random_scene(rng.randrange(TRAIN_SEEDS)), rng, held_out=True) for _ in range(256)]
+    tokens = tokenizer([c.text for c in told], padding="longest", return_tensors="pt").input_ids.to(place.device)
+    scores, true = heads(encoder(tokens).pooler_output), labels([c.named for c in told], place.device)
+    named = {name: true[name] < len(values) for name, values in VALUES.items()}
+    right = sum(int((scores[name].argmax(1) == true[name])[named[name]].sum()) for name in VALUES)
+    return right / sum(int(each.sum()) for each in named.values())
 
 
 def _caption_batches(batch: int, start: int) -> Iterator[list[Caption]]:

@@ -15,7 +15,9 @@ from torch import distributed
 
 from engine.builtin.networks import SmallVAE, Upscaler
 
+from .card import ADOPTED, FIGURES, collected, write_card
 from .classifier import Classifier, train_classifier
+from .evaluate import evaluate
 from .export import WEIGHTS, load_pipeline, new_unet, save_pipeline, save_upscaler
 from .latents import make_latents
 from .loop import RANK, Loop, Place
@@ -25,7 +27,7 @@ from .unet import train_unet
 from .upscaler import train_upscaler
 from .vae import train_decoder, train_vae, whiten
 
-STAGES = ("vae", "text", "latents", "unet", "decoder", "upscaler", "classifier", "export")
+STAGES = ("vae", "text", "latents", "unet", "decoder", "upscaler", "classifier", "export", "card")
 MINUTES = {"vae": 17.0, "text": 4.0, "unet": 87.0, "decoder": 10.0, "upscaler": 10.0, "classifier": 15.0}
 
 
@@ -83,6 +85,8 @@ class Recipe:
         text.spent = self.seconds("text")
         text.save()
         Loop("unet", self.place, kept, 1.0).save()
+        if (WEIGHTS / FIGURES).exists():
+            (work / ADOPTED).write_text((WEIGHTS / FIGURES).read_text())
 
     def latents(self) -> None:
         make_latents(self.place, self._vae(), self.options.scenes)
@@ -117,6 +121,12 @@ class Recipe:
                 Loop(name, self.place, {"kept": net}, 1.0)
                 save_upscaler(folder, net) if isinstance(net, Upscaler) else net.save(folder)
 
+    def card(self) -> None:
+        """Writes how it came about and how well it draws beside the exported weights."""
+        options = self.options
+        evaluation = evaluate(options.out, options.evaluated, 20, 4.0, options.device)
+        write_card(options.out, collected(options.work, STAGES), evaluation)
+
     def _vae(self) -> SmallVAE:
         vae: SmallVAE = SmallVAE.from_pretrained(self.place.work / "vae")
         return vae
@@ -140,6 +150,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenes", type=int, default=32_768, help="rendered scenes that the UNet learns from")
     parser.add_argument("--upscaler-scenes", type=int, default=112)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument(
+        "--evaluated", type=int, default=300, help="prompts that the model card's shares are counted on"
+    )
     parser.add_argument("--no-compile", action="store_true")
     for stage, minutes in MINUTES.items():
         parser.add_argument(f"--{stage}-minutes", type=float, default=minutes)

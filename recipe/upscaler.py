@@ -1,18 +1,20 @@
 """Stage 6: the upscaler learns from decoded pictures to the same scenes drawn at eight times the size."""
 
 import random
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional
 
 from engine.builtin.networks import SmallVAE, Upscaler
 
 from .latents import encode_mean
 from .loop import Loop, Place, average
-from .pictures import TRAIN_SEEDS, in_parallel
+from .pictures import HELD_OUT, TRAIN_SEEDS, decibels, in_parallel
 from .scenes import render
 from .spec import random_scene
 from .vae import NOISE, picture_loss
@@ -80,7 +82,21 @@ def train_upscaler(place: Place, vae: SmallVAE, budget_seconds: float, scenes: i
         return picture_loss(2 * drawn.float(), 2 * wanted.to(place.device))
 
     loop.run([optimizer], step, after=lambda: average(kept, net, 0.995 if loop.step > 200 else 0.9))
+    loop.measured(**_held_out(place, vae, kept))
     return kept
+
+
+@torch.no_grad()
+def _held_out(place: Place, vae: SmallVAE, net: Upscaler) -> dict[str, float]:
+    """Decibels of scenes that were never trained on, and of the same enlarged without a network."""
+    reached = defaultdict(list)
+    for seed in HELD_OUT[:4]:
+        small = _decoded(place, vae, seed).float().to(place.device) / 255
+        large = torch.from_numpy(draw_large(seed).copy()).permute(2, 0, 1)[None].float() / 255
+        smooth = functional.interpolate(small, scale_factor=SCALE, mode="bicubic").clamp(0, 1)
+        for name, drawn in (("dB", net(small)), ("bicubic dB", smooth)):
+            reached[name].append(decibels(drawn.float().cpu(), large, 1))
+    return {name: sum(each) / len(each) for name, each in reached.items()}
 
 
 def _crops(small: Tensor, large: Tensor, batch: int, rng: random.Random) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from engine.builtin.networks import LATENT_LOGVAR, SmallVAE
 
 from .loop import Loop, Place, average
-from .pictures import SIDE, TRAIN_SEEDS, draw, in_parallel, random_bucket, to_tensor
+from .pictures import HELD_OUT, SIDE, TRAIN_SEEDS, decibels, draw, in_parallel, random_bucket, to_tensor
 
 CROP = 128  # px
 NOISE = float(np.exp(LATENT_LOGVAR / 2))
@@ -39,6 +39,7 @@ def train_vae(place: Place, budget_seconds: float, batch: int = 12) -> SmallVAE:
 
     loop.run([optimizer], step, after=lambda: average(kept, vae, 0.995 if loop.step > 300 else 0.9))
     crops.close()
+    loop.measured(dB=held_out(place, kept))
     return kept
 
 
@@ -67,6 +68,17 @@ def train_decoder(place: Place, vae: SmallVAE, budget_seconds: float, batch: int
 
     loop.run([optimizer], step, after)
     crops.close()
+    loop.measured(dB=held_out(place, kept))
+
+
+@torch.no_grad()
+def held_out(place: Place, vae: SmallVAE) -> float:
+    """Decibels of scenes that were never trained on, with the noise on their latents that it learnt with."""
+    pictures = to_tensor([draw((seed, 256, 256)) for seed in HELD_OUT]).to(place.device)
+    with place.autocast:
+        mean = vae.quant_conv(vae.encoder(pictures))
+        drawn = vae.drawn(mean + NOISE * torch.randn_like(mean))
+    return decibels(drawn.float().clamp(-1, 1), pictures, 2)
 
 
 def picture_loss(drawn: Tensor, true: Tensor) -> Tensor:

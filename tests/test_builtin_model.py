@@ -1,5 +1,6 @@
 """The shipped model as plain diffusers runs it, and the recipe from nothing."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,14 @@ from diffusers import (
     EulerDiscreteScheduler,
     StableDiffusionImg2ImgPipeline,
 )
+from PIL import Image
 
 from engine.builtin.networks import SmallVAE, Upscaler
+from engine.builtin.words import unknown_words
+from recipe.card import collected
 from recipe.classifier import Classifier
 from recipe.evaluate import draw_prompts, held_out, shares
+from recipe.examples import write_examples
 from recipe.export import WEIGHTS, load_pipeline, load_upscaler, save_pipeline
 
 # diffusers converts tensors to numpy in a way that numpy 2 warns of
@@ -200,19 +205,53 @@ def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp
     seconds = [f"--{stage}-minutes=0.02" for stage in ("vae", "text", "unet", "decoder", "upscaler", "classifier")]
     command = [
         sys.executable, "-m", "engine.builtin.train", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
-        "--scenes", "32", "--upscaler-scenes", "1", "--batch", "4", "--no-compile", "--workers", "0", *seconds,
+        "--scenes", "32", "--upscaler-scenes", "1", "--batch", "4", "--no-compile", "--workers", "0",
+        "--evaluated", "2", *seconds,
     ]  # fmt: skip
     first = subprocess.run(command, capture_output=True, text=True, check=True, cwd=WEIGHTS.parents[2])
     assert "stage export" in first.stdout
     assert (tmp_path / "out/unet/diffusion_pytorch_model.safetensors").exists()
+    _check_card((tmp_path / "out/README.md").read_text(), json.loads((tmp_path / "out/figures.json").read_text()))
+    spent = json.loads((tmp_path / "work/unet/state.json").read_text())["seconds"]
     again = subprocess.run(
-        [*command, "--stage", "unet", "--unet-minutes=0.04"],
+        [*command, "--stage", "unet", f"--unet-minutes={spent / 60 + 0.02}"],
         capture_output=True,
         text=True,
         check=True,
         cwd=WEIGHTS.parents[2],
     )
     assert _steps(again.stdout) > _steps(first.stdout[first.stdout.index("stage unet") :])
+
+
+def _check_card(card, figures):
+    trained = {"vae", "text", "unet", "decoder", "upscaler", "classifier"}
+    assert set(figures) == trained
+    assert all(f"| {stage} | {figures[stage]['step']} |" in card for stage in trained)
+    assert all("loss" in figures[stage] for stage in trained)
+    assert all(f"dB {figures[stage]['dB']:g}" in card for stage in ("vae", "decoder", "upscaler"))
+    assert "license: apache-2.0" in card
+    assert "| overall |" in card
+
+
+def test_what_adopted_weights_have_behind_them_counts_in_the_card(tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet/state.json").write_text('{"step": 5, "seconds": 60.0, "budget_seconds": 60, "loss": 0.3}')
+    (tmp_path / "adopted.json").write_text(
+        '{"vae": {"step": 7, "seconds": 9, "dB": 28.9}, "unet": {"step": 1, "seconds": 3}}'
+    )
+    assert collected(tmp_path, ("vae", "text", "unet")) == {
+        "vae": {"step": 7, "seconds": 9, "dB": 28.9},
+        "unet": {"step": 6, "seconds": 63.0, "loss": 0.3},
+    }
+
+
+def test_examples_for_fine_tuning_are_pictures_with_their_captions(tmp_path):
+    write_examples(tmp_path, 3, 64)
+    lines = [json.loads(line) for line in (tmp_path / "metadata.jsonl").read_text().splitlines()]
+    for line in lines:
+        with Image.open(tmp_path / line["file_name"]) as picture:
+            assert picture.size == (64, 64)
+        assert unknown_words(line["text"]) == []
 
 
 def _steps(text: str) -> int:
