@@ -5,6 +5,7 @@ numbered pictures in an order of their own, with a form for what they show; `--s
 """
 
 import argparse
+import itertools
 import random
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from diffusers import EulerDiscreteScheduler
 from .captions import Caption
 from .evaluate import Shares, draw_prompts, mean, shares
 from .export import WEIGHTS, load_pipeline
-from .sheet import sheet
+from .sheet import enlarged, sheet
 from .spec import VALUES
 
 PROMPTS = Path(__file__).parent / "own_words.txt"
@@ -79,10 +80,10 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline(options.weights)
     pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
-    pictures = list(draw_prompts(pipeline, [each.text for each in told], options.steps, 4.0, seed=options.seed))
+    pictures = enlarged(draw_prompts(pipeline, [each.text for each in told], options.steps, 4.0, seed=options.seed))
     for start in range(0, len(told), PER_SHEET):
         numbers = [str(1 + n) for n in range(start, min(start + PER_SHEET, len(told)))]
-        page = sheet(pictures[start : start + PER_SHEET], numbers)
+        page = sheet(itertools.islice(pictures, len(numbers)), numbers)
         page.save(options.folder / f"sheet-{1 + start // PER_SHEET}.jpg", quality=85)
     if not file.exists():
         file.write_text(form(len(told)), "utf-8")

@@ -1,11 +1,12 @@
 """A contact sheet of what the model draws, good and bad: `python -m recipe.sheet FILE`."""
 
 import argparse
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from diffusers import EulerDiscreteScheduler
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from .evaluate import draw_prompts
@@ -34,19 +35,24 @@ PROMPTS = [
 ]
 
 
-def sheet(pictures: list[Tensor], prompts: list[str]) -> Image.Image:
-    """A grid of [1,3,H,W] in −1…1, each with its prompt under it."""
-    upscaler, rows = load_upscaler(), -(-len(pictures) // COLUMNS)
-    page = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + LINE)), "white")
+def sheet(pictures: Iterable[Image.Image], labels: list[str], columns: int = COLUMNS) -> Image.Image:
+    """A grid of pictures of any shape, each with its label under it."""
+    page = Image.new("RGB", (columns * TILE, -(-len(labels) // columns) * (TILE + LINE)), "white")
     write = ImageDraw.Draw(page)
-    for i, (picture, prompt) in enumerate(zip(pictures, prompts, strict=True)):
-        x, y = i % COLUMNS * TILE, i // COLUMNS * (TILE + LINE)
-        with torch.inference_mode():
-            large = upscaler((picture + 1) / 2)[0].permute(1, 2, 0).mul(255).byte().numpy()
-        page.paste(Image.fromarray(large).resize((TILE - 4, TILE - 4), Image.Resampling.LANCZOS), (x + 2, y + 2))
-        for n, text in enumerate(_lines(prompt)):
+    for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        x, y = i % columns * TILE, i // columns * (TILE + LINE)
+        page.paste(ImageOps.contain(picture, (TILE - 4, TILE - 4), Image.Resampling.LANCZOS), (x + 2, y + 2))
+        for n, text in enumerate(_lines(label)):
             write.text((x + 4, y + TILE + 12 * n), text, fill="black")
     return page
+
+
+@torch.inference_mode()
+def enlarged(pictures: Iterable[Tensor]) -> Iterator[Image.Image]:
+    """[1,3,H,W] in −1…1 each, as people get them: eight times as large."""
+    upscaler = load_upscaler()
+    for picture in pictures:
+        yield Image.fromarray(upscaler((picture + 1) / 2)[0].permute(1, 2, 0).mul(255).byte().numpy())
 
 
 def _lines(text: str, width: int = 52) -> list[str]:
@@ -65,8 +71,8 @@ def main() -> None:
     options = parser.parse_args()
     pipeline = load_pipeline(options.weights)
     pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
-    pictures = list(draw_prompts(pipeline, PROMPTS, options.steps, 4.0, batch=4, seed=options.seed))
-    sheet(pictures, PROMPTS).save(options.file, quality=85)
+    pictures = draw_prompts(pipeline, PROMPTS, options.steps, 4.0, batch=4, seed=options.seed)
+    sheet(enlarged(pictures), PROMPTS).save(options.file, quality=85)
 
 
 if __name__ == "__main__":
