@@ -13,7 +13,7 @@ from datetime import tzinfo
 from typing import Protocol
 
 from bot import answers, charts, reports
-from bot.allowances import DAY_MS, EVERYWHERE, MAX_UNITS, Limits, Rule, Scope
+from bot.allowances import DAY_MS, EVERYWHERE, MAX_UNITS, Limits, Rule, Scope, Subject
 from bot.errors import BadOption, NoAuthority, Unknown
 from bot.jobs import ChannelPolicy, Identity, Job, Person, Place
 from bot.moderating import Moderating
@@ -71,7 +71,7 @@ class Given:
     quote: Quote
 
 
-Handler = Callable[[Given], Awaitable[Answer]]
+Handler = Callable[[Given], Awaitable[Answer | Entry]]  # what was found, or changed
 
 
 class Admin:
@@ -90,26 +90,18 @@ class Admin:
         self._models, self._now_ms, self._operators, self._doctor = models, now_ms, operators, doctor
         self._moderating = Moderating(store, studio, models)
         self.platforms: dict[str, Platform] = {}
-        self.handlers: dict[str, Handler] = {
+        self._handlers: dict[str, Handler] = {  # by the whole verb, or by its first word
             "quota show": self._show_quota,
-            "quota set": self._set_quota,
             "quota grant": self._grant,
             "quota reset": self._reset,
-            "quota role": self._set_role,
-            "quota default": self._set_common,
-            "quota place": self._set_common,
+            "quota": self._allow,
             "block": self._block,
             "unblock": self._block,
             "pause": self._pause,
             "resume": self._pause,
-            "job show": self._job,
-            "job cancel": self._job,
-            "job retry": self._job,
-            "job delete": self._job,
+            "job": self._job,
             "channel": self._channel,
-            "words add": self._words,
-            "words remove": self._words,
-            "words test": self._words,
+            "words": self._words,
             "stats": self._stats,
             "audit": self._audit,
             "doctor": self._examine,
@@ -133,16 +125,12 @@ class Admin:
         now_ms = self._now_ms()
         order = read_order(text, now_ms=now_ms, zone=self.zone)
         self._require_authority(actor, order)
-        scope, handler = self._scope(actor, order), self.handlers.get(order.verb)
-        if handler is None:
-            raise Unknown(f"/limner-admin {order.verb}")
-        by = "operator" if actor.authority == Authority.OPERATOR else actor.authority.name.lower()
-        act = Act(key, now_ms, actor.person.id, by, scope, order.verb, order.reason)
-        given = Given(order, actor, scope, act, when, quote)
-        known = await self._rules.known(key)
-        answer = self._changed(given, known) if known else await handler(given)
-        log.info("order %s by person %d as %s", order.verb, actor.person.id, by)
-        return answer
+        scope = self._scope(actor, order)
+        act = Act(key, now_ms, actor.person.id, actor.authority.name.lower(), scope, order.verb, order.reason)
+        handler = self._handlers.get(order.verb) or self._handlers[order.verb.split()[0]]
+        done = await self._rules.known(key) or await handler(Given(order, actor, scope, act, when, quote))
+        log.info("order %s by person %d as %s", order.verb, actor.person.id, act.authority)
+        return done if isinstance(done, Answer) else Answer(reports.changed(done, self._limits.window, quote))
 
     def _require_authority(self, actor: Actor, order: Order) -> None:
         least = FORMS[order.verb].least
@@ -196,6 +184,9 @@ class Admin:
         identity = Identity(platform, workspace_id if platform == "slack" else "", user_id)
         return await self._studio.person(identity), user_id
 
+    async def _named(self, given: Given) -> Person:
+        return (await self.person(given, given.order.args[0]))[0]
+
     def _reach(self, platform: str, workspace_id: str) -> Platform | None:
         """The platform, if it can be asked about that place now."""
         reach = self.platforms.get(platform)
@@ -210,69 +201,67 @@ class Admin:
         view = await self._studio.quota(person, _place(given.scope))
         return Answer(f"@{given.quote(name)} · {answers.quota(view, given.when)}")
 
-    async def _set_quota(self, given: Given) -> Answer:
-        person, name = await self.person(given, given.order.args[0])
-        rule = self._rule(given.order, given.scope, replace(_PERSON, subject_id=str(person.id)))
-        return self._changed(given, await self._rules.allow(given.act, rule, self._limits, person=person.id), name)
+    async def _allow(self, given: Given) -> Entry:
+        order = given.order
+        subject, subject_id, label = await self._subject(given)
+        if order.model and order.model not in self._models:
+            raise Unknown(order.model, "model")
+        most = self._limits.own_waiting or MAX_UNITS
+        if given.act.is_capped and order.waiting and order.waiting > most:
+            raise BadOption(f"--waiting {order.waiting}", "is out of range", allowed=f"1 to {most}")
+        values = order.model, order.units, order.weight, order.waiting, order.until_ms
+        rule = Rule(given.scope, subject, subject_id, *values)
+        return await self._rules.allow(given.act, rule, self._limits, label=label)
 
-    async def _set_role(self, given: Given) -> Answer:
-        word, reach = given.order.args[0], self._reach(*given.scope)
-        role = await reach.role(given.scope[1], word) if reach else None
-        if reach is None and _ROLES.fullmatch(word):
-            role = word, word
-        if role is None:
-            ours = await self._rules.rules_of(given.scope, given.act.at_ms)
-            if given.order.units is not None or not any(rule.subject_id == word for rule in ours):
-                raise Unknown(f"@{clip(word, 40)}", "role")
-            role = word, f"that is gone ({word})"  # what was said of it can still be taken back
-        rule = self._rule(given.order, given.scope, replace(_ROLE, subject_id=role[0]))
-        return self._changed(given, await self._rules.allow(given.act, rule, self._limits, label=f"role {role[1]}"))
+    async def _subject(self, given: Given) -> tuple[Subject, str, str]:
+        """Whose allowance an order sets: the kind, an id, and what the audit calls it; a person has a name there."""
+        match given.order.verb:
+            case "quota set":
+                return "person", str((await self._named(given)).id), ""
+            case "quota role":
+                role_id, name = await self._role(given, given.order.args[0])
+                return "role", role_id, f"role {name}"
+            case "quota place" if given.scope == EVERYWHERE:
+                raise BadOption("--at everywhere", "is no place", allowed="one server or workspace")
+            case "quota place":
+                return "place", "", "all together"
+        return "default", "", "everyone"
+
+    async def _role(self, given: Given, word: str) -> tuple[str, str]:
+        """Its id and name. Raises Unknown."""
+        if reach := self._reach(*given.scope):
+            if role := await reach.role(given.scope[1], word):
+                return role
+        elif _ROLES.fullmatch(word):
+            return word, word
+        ours = await self._rules.rules_of(given.scope, given.act.at_ms)
+        if given.order.units is not None or not any(rule.subject_id == word for rule in ours):
+            raise Unknown(f"@{clip(word, 40)}", "role")
+        return word, f"that is gone ({word})"  # what was said of it can still be taken back
 
     async def _role_name(self, rule: Rule) -> str:
         reach = self._reach(*rule.scope)
         role = await reach.role(rule.scope[1], rule.subject_id) if reach else None
         return role[1] if role else rule.subject_id
 
-    async def _set_common(self, given: Given) -> Answer:
-        is_place = given.order.verb == "quota place"
-        if is_place and given.scope == EVERYWHERE:
-            raise BadOption("--at everywhere", "is no place", allowed="one server or workspace")
-        rule = self._rule(given.order, given.scope, _PLACE if is_place else _DEFAULT)
-        label = "all together" if is_place else "everyone"
-        return self._changed(given, await self._rules.allow(given.act, rule, self._limits, label=label))
+    async def _grant(self, given: Given) -> Entry:
+        person, ends_ms = await self._named(given), given.order.until_ms or given.act.at_ms + GRANT_MS
+        return await self._rules.grant(given.act, person, given.order.units or 0, ends_ms, self._limits)
 
-    def _rule(self, order: Order, scope: Scope, like: Rule) -> Rule:
-        if order.model and order.model not in self._models:
-            raise Unknown(order.model, "model")
-        most = self._limits.own_waiting or MAX_UNITS
-        if order.waiting and order.waiting > most:
-            raise BadOption(f"--waiting {order.waiting}", "is out of range", allowed=f"1 to {most}")
-        rule = replace(like, scope=scope, model=order.model, ends_ms=order.until_ms)
-        return replace(rule, units=order.units, weight=order.weight, waiting=order.waiting)
+    async def _reset(self, given: Given) -> Entry:
+        return await self._rules.reset(given.act, await self._named(given), self._limits)
 
-    async def _grant(self, given: Given) -> Answer:
-        person, name = await self.person(given, given.order.args[0])
-        ends_ms = given.order.until_ms or given.act.at_ms + GRANT_MS
-        entry = await self._rules.grant(given.act, person, given.order.units or 0, ends_ms, self._limits)
-        return self._changed(given, entry, name)
+    async def _block(self, given: Given) -> Entry:
+        person, halt = await self._named(given), Halt(given.order.until_ms, given.order.reason)
+        return await self._rules.block(given.act, person.id, halt if given.order.verb == "block" else None)
 
-    async def _reset(self, given: Given) -> Answer:
-        person, name = await self.person(given, given.order.args[0])
-        return self._changed(given, await self._rules.reset(given.act, person, self._limits), name)
-
-    async def _block(self, given: Given) -> Answer:
-        person, name = await self.person(given, given.order.args[0])
-        is_block = given.order.verb == "block"
-        halt = Halt(given.order.until_ms, given.order.reason) if is_block else None
-        return self._changed(given, await self._rules.block(given.act, person.id, halt), name)
-
-    async def _pause(self, given: Given) -> Answer:
-        halt = Halt(given.order.until_ms, given.order.reason) if given.order.verb == "pause" else None
-        entry = await self._rules.pause(given.act, halt)
+    async def _pause(self, given: Given) -> Entry:
+        halt = Halt(given.order.until_ms, given.order.reason)
+        entry = await self._rules.pause(given.act, halt if given.order.verb == "pause" else None)
         await self._studio.look_at_pauses()
-        return self._changed(given, entry)
+        return entry
 
-    async def _job(self, given: Given) -> Answer:
+    async def _job(self, given: Given) -> Answer | Entry:
         verb, job_id = given.order.verb.split()[1], given.order.args[0].strip("`").lower()
         person, place = given.actor.person, given.actor.place
         if given.actor.authority == Authority.OPERATOR:
@@ -292,19 +281,19 @@ class Admin:
             await self._moderating.taken_down(given.act, job_id)
         act = replace(given.act, scope=job.place.workspace)
         after = {"delete": "deleted", "retry": f"again as {job.id}"}.get(verb, str(job.status))
-        return self._changed(given, await self._rules.note(act, before, after, person=job.person_id, subject=job_id))
+        return await self._rules.note(act, before, after, person=job.person_id, subject=job_id)
 
-    async def _channel(self, given: Given) -> Answer:
+    async def _channel(self, given: Given) -> Answer | Entry:
         named, options = "".join(given.order.args), dict(given.order.options)
         done = await self._moderating.channel(given.act, given.actor.place, named, options)
-        return Answer(str(done)) if isinstance(done, ChannelPolicy) else self._changed(given, done)
+        return Answer(str(done)) if isinstance(done, ChannelPolicy) else done
 
-    async def _words(self, given: Given) -> Answer:
+    async def _words(self, given: Given) -> Answer | Entry:
         text = given.order.args[0]
         if given.order.verb == "words test":
             return Answer(await self._moderating.test_words(given.act, text, given.when, given.quote))
         change = self._moderating.add_words if given.order.verb == "words add" else self._moderating.remove_words
-        return self._changed(given, await change(given.act, text))
+        return await change(given.act, text)
 
     async def _stats(self, given: Given) -> Answer:
         days = reports.days(given.act.at_ms, given.order.number or STATS_DAYS, self.zone)
@@ -325,15 +314,9 @@ class Admin:
     async def _help(self, given: Given) -> Answer:
         return Answer(reports.orders(given.actor.authority))
 
-    def _changed(self, given: Given, entry: Entry, name: str = "") -> Answer:
-        entry = replace(entry, person=name or entry.person)
-        return Answer(reports.changed(entry, self._limits.window.span, self.zone, given.quote))
-
 
 _IDS = {"discord": re.compile(r"\d{15,21}"), "slack": re.compile(r"[UW][A-Z0-9]{6,20}")}
 _ROLES = re.compile(r"\d{15,21}|S[A-Z0-9]{6,20}")
-_PERSON, _ROLE = Rule(EVERYWHERE, "person"), Rule(EVERYWHERE, "role")
-_PLACE, _DEFAULT = Rule(EVERYWHERE, "place"), Rule(EVERYWHERE, "default")
 
 
 def _place(scope: Scope) -> Place:

@@ -9,8 +9,9 @@ from bot.jobs import Job
 from bot.phrases import When, clip, counted, duration, said, units
 from bot.privacy import Export, Kept
 from bot.quota import bar
+from bot.store import Account
 from bot.store.moderation import Incident, Report
-from bot.views import Info, QueueView, QuotaView, SettingsView
+from bot.views import Info, QueueView, SettingsView
 from bot.wording import LINEAGE, status_line, title
 from engine.builtin.words import unknown_words
 from engine.catalogue import Catalogue
@@ -74,7 +75,7 @@ def _repeats(view: Info) -> str:
     return f"nearly: the engine was {view.engine} and is {view.engine_now}"
 
 
-def quota(view: QuotaView, when: When) -> str:
+def quota(view: Account, when: When) -> str:
     """The window with its bar, the last charges, the grants."""
     span = "Today" if view.span == "day" else f"This {view.span}"
     head = f"{span} {view.used} / {view.allowance} units {bar(view.used, view.allowance)}"

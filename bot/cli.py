@@ -216,17 +216,15 @@ def quota(as_json: Json = False) -> None:
     from bot.console import print_json
     from bot.phrases import relative
     from bot.store.inspection import account_of
-    from bot.views import QuotaView
     from bot.web.server import OPERATOR
 
     now_ms = time.time_ns() // 10**6
     with _told(as_json) as settings:
         account = account_of(settings.data / "limner.db", OPERATOR, settings.limits, now_ms)
-        view = QuotaView.of(account, is_limited=False, span=settings.limits.window.span)
     if as_json:
-        print_json(asdict(view))
+        print_json(asdict(account))
     else:
-        print(answers.quota(view, relative(now_ms)))
+        print(answers.quota(account, relative(now_ms)))
 
 
 @app.command("slack-manifest")

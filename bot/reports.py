@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from statistics import median
 
-from bot.allowances import EVERYWHERE, Limits, Rule, Scope
+from bot.allowances import EVERYWHERE, Limits, Rule, Scope, Window
 from bot.jobs import Job
 from bot.orders import FORMS, Authority
 from bot.phrases import When, clip, counted, date, duration, said, units
@@ -24,12 +24,16 @@ NO_DOCTOR = "Run `limner doctor` on the machine itself."
 _NAMES = {"person": "a person", "role": "role", "place": "all together", "default": "everyone"}
 
 
-def changed(entry: Entry, span: str, zone: tzinfo, quote: Callable[[str], str]) -> str:
+def changed(entry: Entry, window: Window, quote: Callable[[str], str]) -> str:
     """`@ada: 20 → 40 units a day, until 1 Dec · "thanks" · by @bob · logged #118`."""
-    until = f", until {date(entry.ends_ms, zone, entry.at_ms)}" if entry.ends_ms else ""
-    parts = [f"{_about(entry, quote)}: {entry.before} → {entry.after}{_measure(entry, span)}{until}"]
+    parts = [_change(entry, quote, window.zone, _measure(entry, window.span))]
     parts += [said(entry.reason)] if entry.reason else []
     return " · ".join([*parts, f"by {_actor(entry, quote)}", f"logged #{entry.number}"])
+
+
+def _change(entry: Entry, quote: Callable[[str], str], zone: tzinfo, measure: str = "") -> str:
+    until = f", until {date(entry.ends_ms, zone, entry.at_ms)}" if entry.ends_ms else ""
+    return f"{_about(entry, quote)}: {entry.before} → {entry.after}{measure}{until}"
 
 
 def _about(entry: Entry, quote: Callable[[str], str]) -> str:
@@ -54,11 +58,10 @@ def audit(entries: Sequence[Entry], zone: tzinfo, quote: Callable[[str], str]) -
     """The last changes, newest first."""
     lines = []
     for entry in entries:
-        about, why = _about(entry, quote), f" · {said(entry.reason, 60)}" if entry.reason else ""
+        why = f" · {said(entry.reason, 60)}" if entry.reason else ""
         when = datetime.fromtimestamp(entry.at_ms / 1000, zone)
         head = f"#{entry.number} {when:%Y-%m-%d %H:%M} {_actor(entry, quote)} · {entry.verb}"
-        until = f", until {date(entry.ends_ms, zone, entry.at_ms)}" if entry.ends_ms else ""
-        lines.append(f"{head} {about}: {entry.before} → {entry.after}{until}{why}")
+        lines.append(f"{head} {_change(entry, quote, zone)}{why}")
     return "\n".join(lines) or "Nothing was changed yet."
 
 

@@ -31,8 +31,8 @@ from bot.gate import Gate, Here, Strikes
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
 from bot.privacy import Privacy, Retention
 from bot.prompt import Known, Parsed, Style
-from bot.store import Callback, Limits, Store, Wanted
-from bot.views import Info, QueueView, QuotaView, SettingsView
+from bot.store import Account, Callback, Limits, Store, Wanted
+from bot.views import Info, QueueView, SettingsView
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, Request
 from engine.sizes import is_allowed
@@ -287,10 +287,8 @@ class Studio:
         for job, _ in (await self.queue(person)).own:
             await self.cancel(person, job.id)
 
-    async def quota(self, person: Person, place: Place | None = None) -> QuotaView:
-        limits = self._rules.limits
-        account = await self._store.account(person, self._now_ms(), place or Place(""), limits)
-        return QuotaView.of(account, is_limited=not person.is_operator, span=limits.window.span)
+    async def quota(self, person: Person, place: Place | None = None) -> Account:
+        return await self._store.account(person, self._now_ms(), place or Place(""), self._rules.limits)
 
     async def retry(self, job: Job, *, key: str) -> Job:
         """Draw a job again that brought nothing, for its owner, where it was asked. Raises NothingToRetry."""

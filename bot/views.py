@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from bot.feed import Live
 from bot.jobs import Image, Job
-from bot.store import Account, Charge, Grant
 from engine.protocol import Draw
 
 
@@ -27,33 +26,6 @@ class Info:
     def is_repeatable(self) -> bool:
         """The same command gives the same picture here and now."""
         return self.engine is not None and self.engine == self.engine_now and self.draw.init_image is None
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaView:
-    """What a person has where they ask, in units."""
-
-    used: int  # charged and reserved together
-    reserved: int
-    allowance: int  # grants included
-    is_limited: bool  # the operator is counted only
-    next_free_ms: int | None
-    charges: tuple[Charge, ...]  # the last five, newest first
-    grants: tuple[Grant, ...]
-    span: str = "day"  # over which the allowance goes: "day", "week", "month"
-
-    @classmethod
-    def of(cls, account: Account, *, is_limited: bool, span: str = "day") -> "QuotaView":
-        return cls(
-            used=account.used,
-            reserved=account.reserved,
-            allowance=account.allowance,
-            is_limited=is_limited,
-            next_free_ms=account.next_free_ms,
-            charges=account.charges,
-            grants=account.grants,
-            span=span,
-        )
 
 
 @dataclass(frozen=True, slots=True)

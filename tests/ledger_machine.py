@@ -242,7 +242,7 @@ class LedgerMachine(RuleBasedStateMachine):
         person, (place, is_capped) = self.people[who], by
         act = self.act("quota set", place, is_capped)
         rule = Rule(act.scope, "person", str(person.id), units=units)
-        call = self.store.rules.allow(act, rule, self.limits, person=person.id)
+        call = self.store.rules.allow(act, rule, self.limits)
         if not self.is_given(call, place, is_capped, (units or 0) + self.granted(person, None, place)):
             return
         self.known[person.id].own.pop(place, None)

@@ -220,6 +220,11 @@ async def test_a_role_weighs_more_in_the_queue_and_may_wait_with_more(desk):
     [job] = await desk.draws("ada", roles=["900"])
     [plain] = await desk.draws("carol")
     assert (job.weight, plain.weight) == (2.0, 1.0)
+    await desk.operator("quota role patrons --waiting 20 --at here")
+    with pytest.raises(BadOption, match="is out of range"):
+        await desk.says("quota role patrons --waiting 20")
+    for text in ("a {1,2,3,4,5,6,7,8} --quality draft", "a {1,2} --quality draft"):
+        await desk.draws("ada", text, roles=["900"])
     await desk.says("quota default --waiting 1")
     with pytest.raises(QueueFull) as full:
         await desk.draws("carol")

@@ -19,7 +19,8 @@ from bot.errors import Refused
 from bot.feed import Live
 from bot.jobs import Image, Job, Lineage, Place, Status
 from bot.slack import forms, home, interactions, messages
-from bot.views import QueueView, QuotaView
+from bot.store import Account
+from bot.views import QueueView
 from engine.catalogue import read_catalogue
 from tests.house import a_draw
 from tests.slack_api.rules import check_blocks, check_view
@@ -229,7 +230,7 @@ def test_every_form_fits(text):
 def test_every_home_fits(text, count):
     draw = with_values(a_draw(), prompt=prompt.clean(text)[:1500])
     done = replace(JOB, request=draw, images=IMAGES, status=Status.DELIVERED)
-    quota = QuotaView(3, 1, 20, True, 10**12, (), ())
+    quota = Account(3, 1, 20, True, 10**12, (), ())
     queue = QueueView(tuple((done, LIVE) for _ in range(count)), 2, 30.0)
     view = home.view(quota, [(done, FILES)] * count, "model sd15", queue)
     check_view(view, lambda found: PICTURE, home=True)

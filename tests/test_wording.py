@@ -21,8 +21,8 @@ from bot.errors import (
 from bot.feed import Live
 from bot.jobs import Image, Job, Lineage, Place, Status
 from bot.phrases import clip, duration, relative, utc
-from bot.store import Charge, Grant
-from bot.views import Info, QueueView, QuotaView
+from bot.store import Account, Charge, Grant
+from bot.views import Info, QueueView
 from engine.catalogue import read_catalogue
 from engine.protocol import Draw, Upscale
 
@@ -333,7 +333,7 @@ def test_info_says_whether_the_seed_still_gives_this_picture(more, says):
 
 
 def test_the_quota_shows_what_is_used_reserved_and_when_more_is_free():
-    view = QuotaView(
+    view = Account(
         used=12,
         reserved=2,
         allowance=20,
@@ -350,7 +350,7 @@ def test_the_quota_shows_what_is_used_reserved_and_when_more_is_free():
 
 
 def test_the_operator_is_counted_and_not_limited():
-    view = QuotaView(12, 0, 20, False, None, (), ())
+    view = Account(12, 0, 20, False, None, (), ())
     assert answers.quota(view, WHEN) == "Today 12 units, counted but not limited for you"
 
 

@@ -14,9 +14,9 @@ from bot.slack.faults import Fault, fault
 from bot.slack.forms import View, plain_text
 from bot.slack.messages import Block, moment
 from bot.slack.web import Web
-from bot.store import Halt, Store
+from bot.store import Account, Halt, Store
 from bot.studio import Studio
-from bot.views import QueueView, QuotaView
+from bot.views import QueueView
 
 LAST_PICTURES = 3
 
@@ -50,7 +50,7 @@ class Home:
                     raise
 
 
-def view(quota: QuotaView, own: Pictures, defaults: str, queue: QueueView | None, pause: Halt | None = None) -> View:
+def view(quota: Account, own: Pictures, defaults: str, queue: QueueView | None, pause: Halt | None = None) -> View:
     blocks = [_header("Your units"), messages.rich(*messages.runs(answers.quota(quota, moment)))]
     blocks += messages.actions([Control("New image", Press("new")), Control("Refresh", Press("home"))])
     blocks += [_header("Defaults"), messages.rich(*messages.runs(defaults))]

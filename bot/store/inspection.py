@@ -13,8 +13,6 @@ from bot.store.ledger import Account
 SQLITE_VERSION = sqlite3.sqlite_version_info
 SQLITE_MENDED = (3, 51, 3)  # before it, two writing connections could damage a WAL database
 
-_EMPTY = Account(allowance=0, used=0, charged=0, reserved=0, next_free_ms=None, charges=(), grants=())
-
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -55,9 +53,12 @@ def page_url(file: Path) -> str | None:
 
 
 def account_of(file: Path, identity: Identity, limits: Limits, now_ms: int) -> Account:
-    """What one person has: empty for a person who was never seen. Raises CannotStart."""
+    """What the operator has, also if they were never seen. Raises CannotStart."""
+    unknown = Account(used=0, reserved=0, allowance=0, is_limited=False, span=limits.window.span)
     if not file.exists():
-        return _EMPTY
+        return unknown
     with reading(file) as conn:
         person = people.find(conn, identity)
-        return ledger.account(conn, person=person, scope=EVERYWHERE, limits=limits, now_ms=now_ms) if person else _EMPTY
+        if person is None:
+            return unknown
+        return ledger.account(conn, person=person, scope=EVERYWHERE, limits=limits, now_ms=now_ms)

@@ -6,9 +6,9 @@ entries never count earlier than the one before: a clock that is set back gives 
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
 from bot.allowances import EVERYWHERE, Limits, Rule, Scope, Window, cap_of, pool_of, units_for
 from bot.errors import QuotaExceeded
@@ -44,9 +44,10 @@ _TAKEN_AT = """
 _ENTER = """
     INSERT INTO ledger (person_id, job_id, image_index, kind, units, at_ms, counts_ms, ends_ms, reason,
         platform, workspace_id, model, audit_number)
-    VALUES (:person, :job, :image, :kind, :units, :at_ms, :counts_ms, :ends_ms, :reason,
+    VALUES (:person_id, :job_id, :image_index, :kind, :units, :at_ms, :counts_ms, :ends_ms, :reason,
         :platform, :workspace_id, :model, :audit_number)
 """
+_BLANK = {"job_id": None, "image_index": -1, "model": "", "ends_ms": None, "reason": None, "audit_number": None}
 _LAST_CHARGES = """
     SELECT job_id, sum(units) AS units, max(at_ms) AS at_ms FROM ledger
     WHERE person_id = :person AND kind = 'charge' GROUP BY job_id ORDER BY max(id) DESC LIMIT 5
@@ -67,14 +68,6 @@ _PROBLEMS = """
         OR j.status IN ('failed', 'cancelled', 'undeliverable') AND (charged <> 0 OR released <> reserved)
         OR j.status = 'delivered' AND charged + released <> reserved
 """
-
-
-class _Of(TypedDict):
-    """Where and when an entry counts."""
-
-    scope: Scope
-    at_ms: int
-    counts_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +124,15 @@ class Purse:
 class Account:
     """What a person has at one place now, in units."""
 
-    allowance: int  # of a window, with what is granted here and now
-    used: int
-    charged: int
+    used: int  # charged and reserved together
     reserved: int  # of jobs not yet delivered
-    next_free_ms: int | None  # when the oldest units of the window come back
-    charges: tuple[Charge, ...]  # the last five, newest first
-    grants: tuple[Grant, ...]
+    allowance: int  # of a window, with what is granted here and now
+    is_limited: bool = True  # the operator is counted only
+    next_free_ms: int | None = None  # when the oldest units of the window come back
+    charges: tuple[Charge, ...] = ()  # the last five, newest first
+    grants: tuple[Grant, ...] = ()
+    span: str = "day"  # over which the allowance goes: "day", "week", "month"
+    charged: int = 0
 
 
 def reserve(
@@ -157,9 +152,10 @@ def reserve(
     if limits.allowance is not None:
         _require(conn, person, scope, [wanted for _, wanted in jobs], limits, in_force, now_ms)
     counts_ms = _clock_ms(conn, person.id, now_ms)
+    common = {"person_id": person.id, "kind": "reserve", "at_ms": now_ms, "counts_ms": counts_ms}
     for job, wanted in jobs:
-        of: _Of = {"scope": scope, "at_ms": now_ms, "counts_ms": counts_ms}
-        _enter(conn, person.id, "reserve", wanted.units, job=job, model=wanted.model, **of)
+        its = {"job_id": job, "units": wanted.units, "model": wanted.model}
+        _enter(conn, common | rules.columns(scope) | its)
 
 
 def settle(
@@ -169,19 +165,19 @@ def settle(
     reserved = conn.execute("SELECT * FROM ledger WHERE job_id = ? AND kind = 'reserve'", (job,)).fetchone()
     if reserved is None:  # a request that cost nothing
         return 0
-    scope, person, model = (reserved["platform"], reserved["workspace_id"]), reserved["person_id"], reserved["model"]
-    of: _Of = {"scope": scope, "at_ms": at_ms, "counts_ms": reserved["counts_ms"]}
+    common = dict(reserved) | {"at_ms": at_ms}
     for index in charged_images:
-        _enter(conn, person, "charge", units_per_image, job=job, model=model, image=index, **of)
+        _enter(conn, common | {"kind": "charge", "units": units_per_image, "image_index": index})
     rest: int = reserved["units"] - units_per_image * len(charged_images)
-    _enter(conn, person, "release", rest, job=job, model=model, **of)
+    _enter(conn, common | {"kind": "release", "units": rest})
     return rest
 
 
 def grant(conn: sqlite3.Connection, person: int, units: int, ends_ms: int, act: Act, number: int) -> None:
     """Raise a person's allowance where the order counts, until `ends_ms`; `number` is the order's in the audit."""
-    of: _Of = {"scope": act.scope, "at_ms": act.at_ms, "counts_ms": act.at_ms}
-    _enter(conn, person, "grant", units, ends_ms=ends_ms, reason=act.reason, audit_number=number, **of)
+    terms = {"units": units, "ends_ms": ends_ms, "reason": act.reason, "audit_number": number}
+    who = {"person_id": person, "kind": "grant", "at_ms": act.at_ms, "counts_ms": act.at_ms}
+    _enter(conn, who | terms | rules.columns(act.scope))
 
 
 def reset(conn: sqlite3.Connection, person: int, act: Act) -> None:
@@ -197,13 +193,15 @@ def account(conn: sqlite3.Connection, *, person: Person, scope: Scope, limits: L
     (charged,) = conn.execute(_CHARGED, at).fetchone()
     uses = own.purses[0].uses
     return Account(
-        allowance=own.allowance,
         used=own.allowance - min(purse.left for purse in own.purses),
-        charged=charged,
         reserved=sum(use.units for use in uses) - charged,
+        allowance=own.allowance,
+        is_limited=not person.is_operator,
         next_free_ms=limits.window.frees_ms(uses[0].counts_ms) if uses else None,
         charges=tuple(Charge(**row) for row in conn.execute(_LAST_CHARGES, at)),
         grants=tuple(own.grants),
+        span=limits.window.span,
+        charged=charged,
     )
 
 
@@ -213,7 +211,7 @@ def granted(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) ->
 
 def taken_at(conn: sqlite3.Connection, scope: Scope, window: Window, now_ms: int) -> list[Use]:
     """What everyone together has taken at a place within the window."""
-    values = {"platform": scope[0], "workspace_id": scope[1]}
+    values = rules.columns(scope)
     (last_ms,) = conn.execute(_LAST_AT, values).fetchone()
     return _uses(conn, _TAKEN_AT, values | {"since_ms": window.since_ms(max(now_ms, last_ms))})
 
@@ -269,7 +267,7 @@ def _own(
     conn: sqlite3.Connection, person: Person, scope: Scope, limits: Limits, in_force: Sequence[Rule], now_ms: int
 ) -> _Own:
     """What is taken elsewhere counts here, but for what a grant of that place has covered."""
-    values = {"person": person.id, "platform": scope[0], "workspace_id": scope[1]}
+    values = {"person": person.id, **rules.columns(scope)}
     reset_ms, operators_ms = conn.execute(_RESETS, values).fetchone()
     begins_ms = max(limits.window.since_ms(_clock_ms(conn, person.id, now_ms)), operators_ms)
     uses = _uses(conn, _TAKEN, {"person": person.id, "since_ms": begins_ms})
@@ -317,24 +315,6 @@ def _grants(conn: sqlite3.Connection, person: int, now_ms: int) -> list[Grant]:
     ]
 
 
-def _enter(
-    conn: sqlite3.Connection,
-    person: int,
-    kind: str,
-    units: int,
-    *,
-    at_ms: int,
-    counts_ms: int,
-    scope: Scope,
-    job: str | None = None,
-    image: int = -1,
-    model: str = "",
-    ends_ms: int | None = None,
-    reason: str | None = None,
-    audit_number: int | None = None,
-) -> None:
-    if units:
-        values = {"person": person, "job": job, "image": image, "kind": kind, "units": units, "model": model}
-        values |= {"at_ms": at_ms, "counts_ms": counts_ms, "ends_ms": ends_ms, "reason": reason}
-        values |= {"platform": scope[0], "workspace_id": scope[1], "audit_number": audit_number}
-        conn.execute(_ENTER, values)
+def _enter(conn: sqlite3.Connection, entry: Mapping[str, object]) -> None:
+    if entry["units"]:
+        conn.execute(_ENTER, {**_BLANK, **entry})

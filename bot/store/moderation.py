@@ -94,7 +94,8 @@ class Moderation:
             conn.execute(f"DELETE FROM word_rules WHERE {where}", (*workspace, name))
             if pattern is not None:
                 conn.execute("INSERT INTO word_rules VALUES (?, ?, ?, ?)", (*workspace, name, pattern))
-            return _written(conn, act, row["pattern"] if row else "none", pattern or "none", f'rule "{name}"')
+            was = row["pattern"] if row else "none"
+            return rules.write(conn, act, was, pattern or "none", subject=f'rule "{name}"')
 
         return await self._database.run(transaction)
 
@@ -107,7 +108,7 @@ class Moderation:
             before = _policy(conn, place)
             values = (*place.workspace, place.channel_id, msgspec.json.encode(policy).decode())
             conn.execute("INSERT OR REPLACE INTO channel_policies VALUES (?, ?, ?, ?)", values)
-            return _written(conn, act, str(before), str(policy), f"channel {place.channel_id}")
+            return rules.write(conn, act, str(before), str(policy), subject=f"channel {place.channel_id}")
 
         return await self._database.run(transaction)
 
@@ -192,13 +193,6 @@ class Moderation:
             conn.execute(sql, values)
 
         await self._database.run(transaction)
-
-
-def _written(conn: sqlite3.Connection, act: Act, before: str, after: str, subject: str) -> Entry:
-    rules.write(conn, act, before, after, person=None, subject=subject, ends_ms=None)
-    entry = rules.entry_of(conn, act.key)
-    assert entry
-    return entry
 
 
 def take_down(conn: sqlite3.Connection, gone: Sequence[Job], now_ms: int) -> None:

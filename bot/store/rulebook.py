@@ -23,8 +23,10 @@ class Rulebook:
     def __init__(self, database: Database):
         self._database = database
 
-    async def allow(self, act: Act, rule: Rule, limits: Limits, *, person: int | None = None, label: str = "") -> Entry:
+    async def allow(self, act: Act, rule: Rule, limits: Limits, *, label: str = "") -> Entry:
         """Set an allowance; a rule that says nothing takes it back. `label` is what the audit calls its subject."""
+
+        person = int(rule.subject_id) if rule.subject == "person" else None
 
         def decide(conn: sqlite3.Connection) -> Entry:
             before = rules.the_rule(conn, rule, act.at_ms)
@@ -41,7 +43,7 @@ class Rulebook:
                 _require_cap(conn, act, limits, (kept.units or 0) + _granted(conn, person, act))
             rules.set_rule(conn, replace(kept, is_capped=act.is_capped))
             subject = ", ".join(each for each in (label, rule.model) if each)
-            return _written(conn, act, was, _said(kept), person=person, subject=subject, ends_ms=kept.ends_ms)
+            return rules.write(conn, act, was, _said(kept), person=person, subject=subject, ends_ms=kept.ends_ms)
 
         return await self._decide(act, decide)
 
@@ -49,7 +51,7 @@ class Rulebook:
         def decide(conn: sqlite3.Connection) -> Entry:
             before = ledger.account(conn, person=person, scope=act.scope, limits=limits, now_ms=act.at_ms).allowance
             _require_cap(conn, act, limits, before + units)
-            entry = _written(conn, act, str(before), str(before + units), person=person.id, ends_ms=ends_ms)
+            entry = rules.write(conn, act, str(before), str(before + units), person=person.id, ends_ms=ends_ms)
             ledger.grant(conn, person.id, units, ends_ms, act, entry.number)
             return entry
 
@@ -64,7 +66,7 @@ class Rulebook:
         def decide(conn: sqlite3.Connection) -> Entry:
             before = used(conn)
             ledger.reset(conn, person.id, act)
-            return _written(conn, act, before, used(conn), person=person.id)
+            return rules.write(conn, act, before, used(conn), person=person.id)
 
         return await self._decide(act, decide)
 
@@ -75,7 +77,7 @@ class Rulebook:
             before = rules.own_block(conn, person, act.scope, act.at_ms)
             rules.set_block(conn, person, act.scope, halt)
             names = ["blocked" if each else "not blocked" for each in (before, halt)]
-            return _written(conn, act, *names, person=person, ends_ms=halt.ends_ms if halt else None)
+            return rules.write(conn, act, *names, person=person, ends_ms=halt.ends_ms if halt else None)
 
         return await self._decide(act, decide)
 
@@ -86,13 +88,15 @@ class Rulebook:
             before = rules.pauses(conn, act.at_ms).get(act.scope)
             rules.set_pause(conn, act.scope, halt)
             names = ["paused" if each else "drawing" for each in (before, halt)]
-            return _written(conn, act, *names, ends_ms=halt.ends_ms if halt else None)
+            return rules.write(conn, act, *names, ends_ms=halt.ends_ms if halt else None)
 
         return await self._decide(act, decide)
 
     async def note(self, act: Act, before: str, after: str, *, person: int | None = None, subject: str = "") -> Entry:
         """Write down what was done elsewhere."""
-        return await self._decide(act, lambda conn: _written(conn, act, before, after, person=person, subject=subject))
+        return await self._decide(
+            act, lambda conn: rules.write(conn, act, before, after, person=person, subject=subject)
+        )
 
     async def known(self, key: str) -> Entry | None:
         """What this delivery did already."""
@@ -128,22 +132,6 @@ class Rulebook:
 
     async def _decide(self, act: Act, decide: Decision) -> Entry:
         return await self._database.run(lambda conn: rules.entry_of(conn, act.key) or decide(conn))
-
-
-def _written(
-    conn: sqlite3.Connection,
-    act: Act,
-    before: str,
-    after: str,
-    *,
-    person: int | None = None,
-    subject: str = "",
-    ends_ms: int | None = None,
-) -> Entry:
-    rules.write(conn, act, before, after, person=person, subject=subject, ends_ms=ends_ms)
-    entry = rules.entry_of(conn, act.key)
-    assert entry
-    return entry
 
 
 def _require_cap(conn: sqlite3.Connection, act: Act, limits: Limits, units: int) -> None:

@@ -15,7 +15,8 @@ _WRITE = """
 _ENTRIES = """
     SELECT audit.*,
         coalesce((SELECT name FROM identities WHERE person_id = actor_id AND platform <> 'web'), '') AS actor,
-        coalesce((SELECT name FROM identities i WHERE i.person_id = audit.person_id), '') AS person
+        coalesce((SELECT iif(name = '', user_id, name) FROM identities i WHERE i.person_id = audit.person_id), '')
+            AS person
     FROM audit WHERE {}
 """
 _OF_SCOPE = "(:platform = '' OR platform = :platform AND workspace_id = :workspace_id) ORDER BY number DESC LIMIT :most"
@@ -105,17 +106,21 @@ def write(
     before: str,
     after: str,
     *,
-    person: int | None,
-    subject: str,
-    ends_ms: int | None,
-) -> None:
-    values = asdict(act) | _of(act.scope) | {"ends_ms": ends_ms}
+    person: int | None = None,
+    subject: str = "",
+    ends_ms: int | None = None,
+) -> Entry:
+    """Write down what was changed."""
+    values = asdict(act) | columns(act.scope) | {"ends_ms": ends_ms}
     conn.execute(_WRITE, values | {"person_id": person, "subject": subject, "before": before, "after": after})
+    entry = entry_of(conn, act.key)
+    assert entry
+    return entry
 
 
 def entries(conn: sqlite3.Connection, scope: Scope, most: int) -> list[Entry]:
     """The last of a scope, newest first; EVERYWHERE: of all."""
-    rows = conn.execute(_ENTRIES.format(_OF_SCOPE), _of(scope) | {"most": most}).fetchall()
+    rows = conn.execute(_ENTRIES.format(_OF_SCOPE), columns(scope) | {"most": most}).fetchall()
     return [_entry(row) for row in rows]
 
 
@@ -127,13 +132,13 @@ def entry_of(conn: sqlite3.Connection, key: str) -> Entry | None:
 
 def in_force(conn: sqlite3.Connection, scope: Scope, person: int, now_ms: int) -> list[Rule]:
     """The rules that touch a person at a scope; those of EVERYWHERE among them."""
-    values = _of(scope) | {"person": str(person), "now_ms": now_ms}
+    values = columns(scope) | {"person": str(person), "now_ms": now_ms}
     return [_rule(row) for row in conn.execute(_RULES, values)]
 
 
 def set_rule(conn: sqlite3.Connection, rule: Rule) -> None:
     """A rule that says nothing is removed."""
-    values = asdict(rule) | _of(rule.scope)
+    values = asdict(rule) | columns(rule.scope)
     if rule.units is rule.weight is rule.waiting is None:
         conn.execute(f"DELETE FROM allowances WHERE {_THE_RULE}", values)
     else:
@@ -142,7 +147,7 @@ def set_rule(conn: sqlite3.Connection, rule: Rule) -> None:
 
 def the_rule(conn: sqlite3.Connection, like: Rule, now_ms: int) -> Rule | None:
     """What is in force of the same subject, scope and model."""
-    values = asdict(like) | _of(like.scope) | {"now_ms": now_ms}
+    values = asdict(like) | columns(like.scope) | {"now_ms": now_ms}
     sql = f"SELECT * FROM allowances WHERE {_THE_RULE} AND (ends_ms IS NULL OR ends_ms > :now_ms)"
     row = conn.execute(sql, values).fetchone()
     return _rule(row) if row else None
@@ -150,7 +155,7 @@ def the_rule(conn: sqlite3.Connection, like: Rule, now_ms: int) -> Rule | None:
 
 def block_of(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) -> Halt | None:
     """What keeps the person from drawing there: the block that lasts longest."""
-    row = conn.execute(_BLOCK, _of(scope) | {"person": person, "now_ms": now_ms}).fetchone()
+    row = conn.execute(_BLOCK, columns(scope) | {"person": person, "now_ms": now_ms}).fetchone()
     return Halt(**row) if row else None
 
 
@@ -182,7 +187,7 @@ def set_reset(conn: sqlite3.Connection, person: int, scope: Scope, counts_ms: in
 
 def was_here(conn: sqlite3.Connection, person: int, scope: Scope) -> bool:
     """Whether the person has anything to do with that place; everybody has with EVERYWHERE."""
-    return scope == EVERYWHERE or bool(conn.execute(_WAS_HERE, _of(scope) | {"person": person}).fetchone()[0])
+    return scope == EVERYWHERE or bool(conn.execute(_WAS_HERE, columns(scope) | {"person": person}).fetchone()[0])
 
 
 def named(conn: sqlite3.Connection, platform: str, workspace_id: str, text: str) -> list[tuple[int, Identity]]:
@@ -193,7 +198,8 @@ def named(conn: sqlite3.Connection, platform: str, workspace_id: str, text: str)
     return [each for each in found if each[1].user_id == text] or found
 
 
-def _of(scope: Scope) -> dict[str, object]:
+def columns(scope: Scope) -> dict[str, object]:
+    """As the tables name its parts."""
     return {"platform": scope[0], "workspace_id": scope[1]}
 
 

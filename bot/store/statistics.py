@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bot.allowances import Scope
 from bot.store.connection import reading
+from bot.store.rules import columns
 
 _DONE = """
     SELECT created_ms, person_id, status, gpu_seconds,
@@ -31,6 +32,5 @@ class Done:
 
 def done_since(file: Path, scope: Scope, since_ms: int) -> list[Done]:
     """Raises CannotStart if the database cannot be read."""
-    values = {"platform": scope[0], "workspace_id": scope[1], "since_ms": since_ms}
     with reading(file) as conn:
-        return [Done(**row) for row in conn.execute(_DONE, values)]
+        return [Done(**row) for row in conn.execute(_DONE, columns(scope) | {"since_ms": since_ms})]

@@ -12,7 +12,8 @@ from bot.errors import Refused
 from bot.feed import Live
 from bot.jobs import Image, Job
 from bot.phrases import units
-from bot.views import Info, QuotaView
+from bot.store import Account
+from bot.views import Info
 from engine.catalogue import Catalogue, Model
 from engine.protocol import Draw, Ready
 
@@ -76,7 +77,7 @@ def _live(it: Job, live: Live) -> Document:
     return {**{name: getattr(live, name) for name in kept}, "previews": previews}
 
 
-def quota_view(view: QuotaView) -> Document:
+def quota_view(view: Account) -> Document:
     return {
         "used": view.used,
         "reserved": view.reserved,
