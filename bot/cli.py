@@ -86,7 +86,7 @@ def imagine(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Draw without a bot and without a quota: start an engine, print each file with its seed, leave."""
+    """Draw into files, without a bot or a quota. Prints each with its seed."""
     options = {
         "negative": no, "aspect": ar, "count": n, "seed": seed, "quality": quality, "steps": steps,
         "guidance": guidance, "scheduler": scheduler, "model": model,
@@ -128,7 +128,7 @@ app.add_typer(models_app, name="models")
 
 @models_app.callback()
 def models(context: typer.Context, as_json: Json = False) -> None:
-    """What can draw here; `models add NAME` brings another."""
+    """What can draw here; `models add` brings more."""
     if context.invoked_subcommand:
         return
     from bot.console import print_json, print_table
@@ -140,18 +140,12 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         names = ("name", "title", "licence", "native_px", "steps", "weight")
         print_json({"models": [{name: getattr(m, name) for name in names} | {"is_here": here} for m, here in known]})
         return
+    places = ["here" if here else f"limner models add {m.name}" for m, here in known]
     rows = [
-        [
-            m.name,
-            m.title,
-            "here" if here else f"limner models add {m.name}",
-            f"{m.native_px} px",
-            f"×{m.weight:g}",
-            m.licence,
-        ]
-        for m, here in known
+        [m.name, m.title, place, f"{m.native_px} px", f"×{m.weight:g}", m.licence]
+        for (m, _), place in zip(known, places, strict=True)
     ]
-    print_table(["name", "", "", "drawn at", "units", "licence"], rows)
+    print_table(["name", "", "weights", "drawn at", "units", "licence"], rows)
 
 
 @models_app.command("add")
@@ -174,7 +168,7 @@ def add_model(name: Annotated[str, typer.Argument(help="One of `limner models`."
 
 @app.command()
 def backup(as_json: Json = False) -> None:
-    """Copy the database, also while Limner runs, and check the copy. `limner run` does so each hour."""
+    """Copy the database and check the copy. Also while Limner runs, which does so itself each hour."""
     from bot.store.backup import back_up
 
     with _told(as_json) as settings:
@@ -186,7 +180,7 @@ def backup(as_json: Json = False) -> None:
 def restore(
     file: Annotated[Path | None, typer.Argument(help="A backup; without it, the newest.")] = None, as_json: Json = False
 ) -> None:
-    """Put a backup in the database's place; Limner must be stopped. The database that was there is kept beside it."""
+    """Put a backup in the database's place. Limner must be stopped; the database that was there is kept beside it."""
     from bot.store import backup
 
     with _told(as_json) as settings:
@@ -211,7 +205,7 @@ def _report(line: str, figures: dict[str, object], *, as_json: bool) -> None:
 
 @app.command()
 def quota(as_json: Json = False) -> None:
-    """The units that the local page has used in the last 24 hours."""
+    """The units that the local page has used. Nothing limits it."""
     from bot import answers
     from bot.console import print_json
     from bot.phrases import relative
@@ -233,7 +227,7 @@ def slack_manifest(
     user_groups: Annotated[bool, typer.Option("--user-groups", help="Ask for allowances of user groups.")] = False,
     history: Annotated[bool, typer.Option("--history", help="Ask to look up messages that may be there.")] = False,
 ) -> None:
-    """The manifest to create the Slack app from, with the names of the commands as they are set."""
+    """What the Slack app is created from. Its commands are named as they are set."""
     from bot.slack.manifest import manifest
 
     with _told() as settings:
@@ -246,7 +240,7 @@ def admin(
     words: Annotated[list[str] | None, typer.Argument(help="An order, as after /limner-admin in chat.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Give an order as the operator, whether Limner runs or not: `limner admin help` lists them."""
+    """Give an order as the operator. Whether Limner runs or not; `limner admin help` lists them."""
     from bot.console import print_answer
     from bot.orders import as_text
     from bot.remote import ask
@@ -263,7 +257,7 @@ def admin(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Look at this machine, the settings, the database and the models, and say how to mend what is wrong."""
+    """Say what is wrong here, and how to mend it. Looks at the machine, the settings, the database and the models."""
     from bot.console import print_check, print_json
     from bot.doctor import examine
 

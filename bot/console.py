@@ -10,7 +10,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from bot import pace
 from bot.phrases import clip
@@ -30,15 +29,14 @@ def complain(sentence: str) -> None:
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    Console().print(table)
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_check(name: str, state: str, found: str, fix: str) -> None:
-    advice = f"\n{'':19}[dim]{escape(fix)}[/]" if fix else ""
-    Console(soft_wrap=True).print(f"{_STATES[state]}  {escape(name):<12} {escape(found)}{advice}", highlight=False)
+    advice = f"\n{'':21}[dim]{escape(fix)}[/]" if fix else ""
+    Console(soft_wrap=True).print(f"{_STATES[state]}  {escape(name):<14} {escape(found)}{advice}", highlight=False)
 
 
 def print_answer(text: str, files: Sequence[tuple[str, bytes]], *, as_json: bool) -> None:

@@ -204,6 +204,12 @@ def test_a_gpu_without_a_photographic_model_is_worth_a_hint():
     assert any("limner models add sd15" in line for line in serve.next_steps("http://here", wants_photographs=True))
 
 
+def test_every_command_is_told_in_one_whole_line(limner):
+    assert "..." not in limner("--help").stdout
+    head, *lines = limner("models").stdout.splitlines()
+    assert [line.split()[0] for line in (head, *lines)] == ["name", *read_catalogue()]
+
+
 def test_the_version_is_printed(limner):
     assert limner("--version").stdout.startswith("limner 0.")
 
