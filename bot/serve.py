@@ -1,6 +1,7 @@
 """Limner, running: the only place where its parts are put together."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -62,6 +63,7 @@ async def serve(settings: Settings) -> None:
         _say_where(url, limner.models, settings)
         refused: list[CannotStart] = []
         database = settings.data / "limner.db"
+        gc.freeze()  # looking through what stays for good took a fifth of the time in which two hundred were answered
         async with asyncio.TaskGroup() as loops:
             running = [
                 loops.create_task(each)

@@ -252,6 +252,14 @@ async def test_buttons_and_forms_work_after_a_restart(api, house, tmp_path):
     await api.until(lambda: len([m for m in child.channel.messages if m.attachments]) == 2)
 
 
+async def test_nothing_is_kept_in_memory_for_a_message_or_a_form_that_is_never_sent(api, house):
+    message = await a_picture(api, house)
+    await api.press(api.ada, message, "Remix")
+    await api.press(api.ada, message, "More…")
+    kept = house.adapter._client._connection._view_store
+    assert (kept._modals, kept._views, kept._synced_message_views) == ({}, {}, {})
+
+
 async def test_more_has_everything_else(api, house):
     message = await a_picture(api, house)
     more = await api.press(api.bob, message, "More…")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import discord
 import yarl
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 INTENTS = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
 LONGEST_PAUSE_SECONDS = 300.0
 RECOVER_SECONDS = 60.0
+CONNECTIONS, KEPT_SECONDS = 100, 60.0  # to open one takes longer than an answer
 _COMMANDS_NOTE = "discord commands"
 _PORTAL = "Discord's developer portal (https://discord.com/developers/applications)"
 _FATAL = {
@@ -162,7 +164,7 @@ class Connection:
     async def _sign_in(self) -> None:
         client = self._client
         await client.http.close()  # of a try before this one
-        client.http.connector = discord.utils.MISSING
+        client.http.connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_SECONDS)
         assert self._settings.discord_token
         await client.login(self._settings.discord_token.get_secret_value())
         client.add_dynamic_items(Button)

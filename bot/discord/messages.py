@@ -43,6 +43,7 @@ def view(controls: Iterable[Control]) -> discord.ui.View:
         style = STYLES.get(each.press.verb, discord.ButtonStyle.secondary)
         label, row = each.label[:MAX_LABEL], each.row
         it.add_item(Button(discord.ui.Button(label=label, custom_id=each.press.id, style=style, row=row)))
+    it.stop()  # `Button` hears presses, and discord.py need not keep the view
     return it
 
 

@@ -76,4 +76,5 @@ async def form(interaction: discord.Interaction, title: str, press: Press, text:
         custom_id="text", default=text[:4000], max_length=4000, style=discord.TextStyle.paragraph
     )
     it.add_item(discord.ui.Label(text="Prompt and flags", component=field))
+    it.stop()  # `on_interaction` hears what is sent, and discord.py would keep a form that is never sent
     await interaction.response.send_modal(it)
