@@ -443,6 +443,17 @@ async def test_a_mention_cannot_ask_for_a_private_picture(api, house):
     assert await house.store.unfinished() == []
 
 
+async def test_what_a_mention_asks_for_is_priced_and_agreed_to_with_a_button(api, house):
+    message = await a_picture(api, house, "a red car")
+    await api.press(api.ada, message, "Re-roll")
+    child = await child_in(api, house, message)
+    await api.say(api.bob, child.channel, f"{api.bot.mention} {{at night, in the rain}}")
+    told = await api.until(lambda: "Draw them" in child.channel.last.labels and child.channel.last)
+    assert "That is 2 jobs for 2 units" in told.text
+    await api.press(api.bob, told, "Draw them")
+    await api.until(lambda: len([m for m in child.channel.messages if m.attachments and "More…" in m.labels]) == 3)
+
+
 @pytest.mark.parametrize("refusal", [("no permission", 403, 50013), ("too many", 400, 160006)])
 async def test_where_no_thread_can_be_opened_the_parent_is_answered(api, house, refusal):
     _, status, code = refusal
@@ -469,6 +480,15 @@ async def test_a_thread_that_was_deleted_gives_way_to_its_channel(api, tmp_path,
         await api.until(lambda: [m for m in thread.messages if m.author == api.bot])
         api.delete_thread(thread)
         await api.until(lambda: api.channel.last is not message and api.channel.last.attachments)
+        assert api.channel.last.reply_to.id == message.id
+
+
+async def test_in_a_thread_of_somebody_elses_the_parent_is_answered(api, house):
+    thread = api.add_thread(api.channel, "talk", owner=api.ada)
+    message = await a_picture(api, house, channel=thread)
+    await api.press(api.ada, message, "Re-roll")
+    await api.until(lambda: thread.last is not message and thread.last.attachments)
+    assert thread.last.reply_to.id == message.id
 
 
 async def test_a_message_that_was_deleted_is_made_again(api, tmp_path, slow_steps):
@@ -642,6 +662,14 @@ async def test_a_missing_permission_is_named_before_anything_is_promised(api, ho
     assert asked.message.is_ephemeral
     assert title in asked.message.text
     assert await house.store.unfinished() == []
+
+
+async def test_a_command_of_an_older_release_gets_one_private_sentence(api, house):
+    [command] = [each for each in api.commands[None] if each["name"] == "imagine"]
+    command["options"][0]["name"] = "words"
+    asked = await api.slash(api.ada, api.channel, "imagine", {"words": "a car"})
+    assert asked.message.is_ephemeral
+    assert "This command has changed: reload Discord. Nothing was charged." in asked.message.text
 
 
 # trouble

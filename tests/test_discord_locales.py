@@ -11,6 +11,7 @@ import pytest
 from discord.app_commands import Translator
 
 from bot.discord import commands
+from bot.discord.desk import Desk
 from engine.catalogue import read_catalogue
 from engine.protocol import SCHEDULERS
 
@@ -34,7 +35,8 @@ class Texts(Translator):
 
 async def tree_with(translator):
     client = discord.Client(intents=discord.Intents.none())
-    tree = commands.build(client, SimpleNamespace(styles=(), order=None), read_catalogue(), "builtin")
+    desk = SimpleNamespace(styles=(), order=None, failed=Desk.failed.__get__(None))
+    tree = commands.build(client, desk, read_catalogue(), "builtin")
     await tree.set_translator(translator)
     return tree
 

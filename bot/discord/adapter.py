@@ -182,7 +182,7 @@ class DiscordAdapter:
             if not target:
                 continue
             channel = self._client.get_partial_messageable(int(target))
-            reply_to = None if target == place.thread_id else await self._replies_to(job)
+            reply_to = await self._replies_to(job, target)
             try:
                 message = await self._posted_before(channel, job) or await channel.send(
                     content,
@@ -213,12 +213,17 @@ class DiscordAdapter:
                 return message
         return None
 
-    async def _replies_to(self, job: Job) -> discord.MessageReference | None:
-        """A child that has no thread answers to what it came of."""
-        parent = await self._store.job(job.lineage.job_id) if job.lineage else None
-        if parent is None or not parent.place.message_id or parent.place.channel_id != job.place.channel_id:
+    async def _replies_to(self, job: Job, target: str) -> discord.MessageReference | None:
+        """What has no thread of its line's own answers to what it came of, or else to the first of its line."""
+        if job.lineage is None:
             return None
-        return answering(_channel(parent.place), parent.place.message_id)
+        parent, root = await self._store.job(job.lineage.job_id), await self._store.job(job.root_id)
+        if root and root.place.message_id == target:  # Discord gives a thread the id of the message that it is on
+            return None
+        for each in (parent, root):
+            if each and each.place.message_id and _channel(each.place) == target:
+                return answering(target, each.place.message_id)
+        return None
 
     async def _open_thread(self, root: Job) -> bool:
         message_id = root.place.message_id

@@ -54,6 +54,7 @@ class Languages(app_commands.Translator):
 
 def build(client: discord.Client, desk: Desk, models: Catalogue, default_model: str) -> app_commands.CommandTree:
     tree = app_commands.CommandTree(client, allowed_contexts=_PLACES, allowed_installs=_INSTALLS)
+    tree.error(desk.failed)
     options = _options(models[default_model])
     tree.add_command(_imagine(desk, options))
     tree.add_command(_limner(desk, options))

@@ -147,6 +147,13 @@ class Desk:
         async with self._answering(interaction):
             await orders.give(self._admin, interaction, await self.person(interaction.user), text)
 
+    async def failed(self, interaction: discord.Interaction, error: discord.app_commands.AppCommandError) -> None:
+        """What was sent is no command that is registered now: somebody's Discord shows one of an older release."""
+        async with self._answering(interaction):
+            if isinstance(error, discord.app_commands.CommandInvokeError):
+                raise error.original
+            raise Refused("this command has changed: reload Discord") from error
+
     async def pressed(self, interaction: discord.Interaction) -> None:
         """A button of any message, of this release or an older one."""
         data: Any = interaction.data or {}
@@ -230,23 +237,28 @@ class Desk:
         job = job or await self._store.newest_in("discord", thread_id)
         job = job or await self._store.job_of_message("discord", thread_id)
         if job is None or not text or message.guild is None:
-            return
+            return None
         parent_id = getattr(message.channel, "parent_id", None)
-        place = Place("discord", str(message.guild.id), str(parent_id), thread_id)
+        place, press = (
+            Place("discord", str(message.guild.id), str(parent_id), thread_id),
+            Press("remix", job.id, 0, text),
+        )
         try:
             person, key = await self.person(message.author), f"discord:{message.id}"
             jobs = await self._studio.press(
-                person, place, "remix", job.id, 0, key=key, text=text, is_acknowledged=False, is_confirmed=False,
+                person, place, press.verb, job.id, 0, key=key, text=text, is_acknowledged=False, is_confirmed=False,
                 allows_explicit=is_age_restricted(message.channel),
             )  # fmt: skip
+            if not jobs[0].is_private:
+                return await self._echo.post(jobs)
+            await self._studio.withdrawn(jobs)  # only the answer to an interaction can be shown to one person alone
+            it = wording.Sentence("A private picture needs `/imagine` or a button", "Nothing was charged.")
         except Refused as error:
-            await reply(message, messages.sentence(wording.refusal(error, moment)))
-            return
-        if jobs[0].is_private:  # nothing can be shown to one person alone but the answer to an interaction
-            await self._studio.withdrawn(jobs)
-            await reply(message, "A private picture needs `/imagine` or a button. Nothing was charged.")
-            return
-        await self._echo.post(jobs)
+            it = wording.refusal(error, moment)
+        except Exception as error:
+            it = _broken(f"message {message.id}", error)
+        steps = self._offers.controls(it, str(message.author.id), press)
+        await reply(message, messages.sentence(it), messages.view(steps) if steps else None)
 
     async def person(self, user: discord.abc.User) -> Person:
         """One person on all servers: adding the bot to more of them multiplies nothing."""
@@ -327,16 +339,14 @@ class Desk:
             it = wording.refusal(error, moment)
             steps = self._offers.controls(it, str(interaction.user.id), asked)
             await tell(interaction, messages.sentence(it), messages.view(steps) if steps else None)
-        except discord.HTTPException as error:
-            if fault(error) in (Fault.NO_TOKEN, Fault.IS_ANSWERED):
-                log.info("interaction %s was answered already, or ended: %s", interaction.id, error.code)
-            else:
-                await self._broken(interaction, error)
         except Exception as error:
-            await self._broken(interaction, error)
+            if fault(error) in (Fault.NO_TOKEN, Fault.IS_ANSWERED):
+                log.info("interaction %s was answered already, or ended: %r", interaction.id, error)
+            else:
+                await tell(interaction, messages.sentence(_broken(f"interaction {interaction.id}", error)))
 
-    async def _broken(self, interaction: discord.Interaction, error: Exception) -> None:
-        reference = f"E-{secrets.token_hex(2)}"
-        log.error("%s: interaction %s failed", reference, interaction.id, exc_info=error)
-        it = wording.broken(reference)
-        await tell(interaction, messages.sentence(it))
+
+def _broken(what: str, error: Exception) -> wording.Sentence:
+    reference = f"E-{secrets.token_hex(2)}"
+    log.error("%s: %s failed", reference, what, exc_info=error)
+    return wording.broken(reference)

@@ -67,10 +67,13 @@ def without_mentions(message: discord.Message) -> str:
     return " ".join(words.split())
 
 
-async def reply(message: discord.Message, text: str) -> None:
+async def reply(message: discord.Message, text: str, view: discord.ui.View | None = None) -> None:
     """To a message nothing can be answered in private, so it does not stay."""
-    reference = answering(message.channel.id, message.id)
-    await message.channel.send(text, reference=reference, allowed_mentions=NO_ONE, delete_after=30)
+    shown: dict[str, Any] = {"reference": answering(message.channel.id, message.id)} | ({"view": view} if view else {})
+    try:
+        await message.channel.send(text, allowed_mentions=NO_ONE, delete_after=30, **shown)
+    except UNREACHED as error:
+        log.info("message %s could not be answered: %r", message.id, error)
 
 
 async def tell(interaction: discord.Interaction, text: str, view: discord.ui.View | None = None) -> None:
