@@ -11,6 +11,7 @@ from bot.errors import CannotStart, Unavailable
 from bot.feed import Live
 from bot.jobs import Identity, Status
 from tests.discord_api import DiscordAPI, NotOffered, Permission, Upload
+from tests.discord_api.things import PRIVATE_THREAD
 from tests.discord_house import DiscordHouse, job_id
 
 DRAFT = {"quality": "draft"}
@@ -317,6 +318,15 @@ async def test_a_job_of_a_channel_that_one_cannot_see_is_unknown(api, house):
     api.forbid(api.channel, api.bob, Permission.VIEW_CHANNEL)
     unseen = await api.slash(api.bob, elsewhere, "limner show", {"job": job_id(message)})
     assert f"There is no `{job_id(message)}` here" in unseen.message.text
+
+
+async def test_a_job_of_a_private_thread_is_known_in_that_thread_alone(api, house):
+    thread = api.add_thread(api.channel, "secret", owner=api.ada, type=PRIVATE_THREAD)
+    message = await a_picture(api, house, channel=thread)
+    inside = await api.slash(api.bob, thread, "limner show", {"job": job_id(message)})
+    await api.until(lambda: inside.message.attachments)
+    outside = await api.slash(api.bob, api.channel, "limner show", {"job": job_id(message)})
+    assert f"There is no `{job_id(message)}` here" in outside.message.text
 
 
 async def test_a_form_about_a_job_of_a_channel_that_one_cannot_see_any_more_is_unknown_too(api, house):

@@ -291,8 +291,15 @@ class Desk:
         job = await self._store.job(job_id)
         if job is None or job.person_id == person.id or interaction.guild is None:
             return
-        channel = interaction.guild.get_channel(int(job.place.channel_id))
+        guild, thread_id = interaction.guild, job.place.thread_id
+        channel = guild.get_channel(int(job.place.channel_id))
         sees = channel and channel.permissions_for(cast(discord.Member, interaction.user)).view_channel
+        if thread_id and thread_id != str(interaction.channel_id):
+            thread, root = guild.get_thread(int(thread_id)), await self._store.job(job.root_id)
+            is_ours = (
+                root is not None and root.place.message_id == thread_id
+            )  # such a thread is as public as its message
+            sees = sees and (is_ours or (thread is not None and not thread.is_private()))
         if not sees:
             raise Unknown(job_id)
 

@@ -88,10 +88,16 @@ class World(Documents):
         return channel
 
     def add_thread(
-        self, parent: Channel, name: str, *, of: Message | None = None, owner: User | None = None
+        self,
+        parent: Channel,
+        name: str,
+        *,
+        of: Message | None = None,
+        owner: User | None = None,
+        type: int = PUBLIC_THREAD,
     ) -> Channel:
-        """A public thread; of a message, it has that message's id."""
-        thread = Channel(of.id if of else self.new_id(), PUBLIC_THREAD, name, parent.guild, parent)
+        """A thread; of a message, it has that message's id."""
+        thread = Channel(of.id if of else self.new_id(), type, name, parent.guild, parent)
         thread.owner_id, thread.created_at = (owner or self.bot).id, self.clock()
         thread.thread_members.add(thread.owner_id)
         self.channels[thread.id] = thread
