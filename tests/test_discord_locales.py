@@ -11,7 +11,6 @@ import pytest
 from discord.app_commands import Translator
 
 from bot.discord import commands
-from bot.discord.desk import Desk
 from engine.catalogue import read_catalogue
 from engine.protocol import SCHEDULERS
 
@@ -33,9 +32,13 @@ class Texts(Translator):
         self.asked.add(string.extras.get("template", string.message))
 
 
+async def failed(interaction, error):
+    """Nothing is sent here."""
+
+
 async def tree_with(translator):
     client = discord.Client(intents=discord.Intents.none())
-    desk = SimpleNamespace(styles=(), order=None, failed=Desk.failed.__get__(None))
+    desk = SimpleNamespace(styles=(), order=None, failed=failed)
     tree = commands.build(client, desk, read_catalogue(), "builtin")
     await tree.set_translator(translator)
     return tree
