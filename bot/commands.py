@@ -78,10 +78,10 @@ def _asked(text: str) -> Ask | Imagine:
         raise BadOption(f"/limner {verb}", "unknown", nearest=nearest and f"/limner {nearest}", allowed=known)
     if len(args) < form.fewest:
         example = ", with an id like k7q2" if "JOB" in form.usage else ""
-        needs = "a job" if example else "a word more"
+        needs = "a job" if example else "one more word"
         raise BadOption(f"/limner {verb}", f"needs {needs}", allowed=f"/limner {form.usage}{example}")
     if len(args) > form.most:
-        raise BadOption(f"/limner {' '.join(words)}", "has words too many", allowed=f"/limner {form.usage}")
+        raise BadOption(f"/limner {' '.join(words)}", "has too many words", allowed=f"/limner {form.usage}")
     if verb.lower() == "privacy":
         return _privacy(args)
     if len(args) == 2:

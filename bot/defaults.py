@@ -17,7 +17,7 @@ def read(text: str, options: Mapping[str, object]) -> tuple[bool, dict[str, str]
     """
     words, values = taken_apart(clean(text))
     if words.lower() not in ("", RESET):
-        raise BadOption(words, "is no flag", allowed="flags like --ar 3:2 --quality draft, or reset")
+        raise BadOption(words, "is not a flag", allowed="flags like --ar 3:2 --quality draft, or reset")
     given = {flags.FLAG_OF[name]: clean(flags.as_written(value)) for name, value in options.items()}
     for flag in (values := values | given):
         if flag not in FLAGS:

@@ -114,7 +114,7 @@ def read_order(text: str, *, now_ms: int, zone: tzinfo) -> Order:
     if form.takes_rest:
         args = _joined(verb, args)
     if not form.fewest <= len(args) <= form.most:
-        problem = "needs more" if len(args) < form.fewest else "has words too many"
+        problem = "needs more" if len(args) < form.fewest else "has too many words"
         raise BadOption(f"/limner-admin {verb}", problem, allowed=f"/limner-admin {form.usage}")
     if verb == "pause" and args:
         options, args = _pause(args, options)

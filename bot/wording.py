@@ -106,7 +106,8 @@ def refusal(error: errors.Refused, when: When = utc) -> Sentence:
             )
         case errors.EraseUnconfirmed():
             what = f"{counted(error.jobs, 'job')}, {counted(error.images, 'picture')}, settings, messages"
-            body = f"{what}, and what others made of your words go for good. Used units stay, under a random number."
+            goes = f"{what}, and what others made of your words go for good."
+            body = f"{goes} What you used stays counted, under a random number."
             button = Action("Erase everything", command="/limner privacy erase yes")
             return Sentence("That erases all that is kept of you", body, (button,))
         case errors.NotAllowed():
@@ -134,7 +135,9 @@ def refusal(error: errors.Refused, when: When = utc) -> Sentence:
             body = f"At most {units(error.cap)} for one person. The operator can raise it. Nothing was changed."
             return Sentence("That is more than this place may give", body)
         case errors.NothingToRetry():
-            return Sentence(f"{code(error.job_id)} did not fail", "Only what brought nothing can be tried again.")
+            return Sentence(
+                f"{code(error.job_id)} did not fail", "Only one that brought no picture can be tried again."
+            )
         case errors.Blocked():
             until = f"That ends {when(error.ends_ms)}. " if error.ends_ms else ""
             reason = f"Reason: {said(error.reason)}" if error.reason else "Ask a moderator if that is wrong."
@@ -211,7 +214,7 @@ def _after_failure(kind: FailureKind) -> tuple[Action, ...]:
 
 def broken(reference: str) -> Sentence:
     """A fault of ours; `reference` stands in the log."""
-    return Sentence("Something broke", f"Nothing was charged for what you see no job of. Ref {reference}.")
+    return Sentence("Something broke", f"Where you see no job, nothing was charged. Ref {reference}.")
 
 
 def actions(job: Job) -> tuple[Action, ...]:
@@ -353,14 +356,14 @@ def _bad_option(error: errors.BadOption) -> Sentence:
     if error.nearest:
         body = f"Did you mean `{error.nearest}`?"
     elif error.problem == "unknown":
-        body = f"There is: {error.allowed}." + (" Write `\\--` for dashes in a prompt." if not is_command else "")
+        body = f"Known are: {error.allowed}." + (" Write `\\--` for dashes in a prompt." if not is_command else "")
     else:
         body = f"{begun(error.allowed)}." if error.allowed else ""
     return Sentence(heading or f"{name} {error.problem}", body, edit)
 
 
 _BAD_IMAGES: Mapping[errors.ImageProblem, tuple[str, str]] = {
-    "not_an_image": ("That file is no picture", "Attach one"),
+    "not_an_image": ("That file is not a picture", "Attach one"),
     "unsupported_kind": ("That kind of picture can't be used", "Attach another"),
     "too_big": ("That picture is too big", "Attach a smaller one"),
     "too_many_pixels": ("That picture has too many pixels", "Attach a smaller one"),

@@ -474,7 +474,7 @@ async def test_a_platform_that_does_not_answer_changes_nothing(desk):
         ("quota grant ada default", "is not a whole number"),
         ("quota grant ada 0", "is out of range"),
         ("quota set ada", "needs more"),
-        ("quota set ada 3 4", "has words too many"),
+        ("quota set ada 3 4", "has too many words"),
         ("quota role patrons", "needs more"),
         ("quota role patrons --weight 0", "is out of range"),
         ("quota role patrons --weight nan", "is not a number"),
@@ -497,7 +497,7 @@ async def test_a_platform_that_does_not_answer_changes_nothing(desk):
         ("stats 0", "is out of range"),
         ("stats week", "is not a whole number"),
         ("audit 99999", "is out of range"),
-        ("resume now", "has words too many"),
+        ("resume now", "has too many words"),
     ],
 )
 async def test_what_does_not_fit_is_named_and_nothing_is_done(desk, text, problem):

@@ -40,7 +40,7 @@ def test_a_text_is_a_prompt_or_a_question(text, command):
         ("/limner qouta", "/limner qouta", "unknown", "/limner quota"),
         ("/limner xyz", "/limner xyz", "unknown", None),
         ("/limner show", "/limner show", "needs a job", None),
-        ("/limner quota today", "/limner quota today", "has words too many", None),
+        ("/limner quota today", "/limner quota today", "has too many words", None),
         ("/limner reroll k7q2 -1", "--seed -1", "is out of range", None),
     ],
 )

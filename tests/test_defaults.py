@@ -88,7 +88,7 @@ async def test_they_are_shown_changed_one_by_one_and_forgotten_together(studio, 
         ("--ar 40:1", "--ar 40:1", "is out of range"),
         ("--n 5", "--n 5", "is out of range"),
         ("--private maybe", "--private maybe", "is not known"),
-        ("draft", "draft", "is no flag"),
+        ("draft", "draft", "is not a flag"),
         ("--n 2 --quality huge", "--quality huge", "is not known"),
     ],
 )

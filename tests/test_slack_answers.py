@@ -187,7 +187,7 @@ async def test_a_mask_in_the_form_says_where_the_picture_is_drawn_over(api, hous
     await api.submit(api.ada, form, fields | {"Mask": Upload(a_png())})
     assert list(form.errors) == ["mask"]
     await api.submit(api.ada, form, fields | {"Image": Upload(a_png()), "Mask": Upload(b"no picture", "mask.png")})
-    assert (list(form.errors), "no picture" in form.errors["mask"]) == (["mask"], True)
+    assert (list(form.errors), "not a picture" in form.errors["mask"]) == (["mask"], True)
     await api.submit(api.ada, form, fields | {"Image": Upload(a_png()), "Mask": Upload(a_png())})
     message = await drawn(api, house, (await api.until(lambda: of_jobs(api)))[0])
     draw = (await house.job(job_id(message))).request

@@ -144,7 +144,7 @@ def test_every_picture_that_cannot_be_used_has_a_sentence(problem):
         (
             BadOption("--x", "unknown", allowed="--ar --no"),
             "Unknown option `--x`",
-            "There is: --ar --no. Write `\\--` for dashes in a prompt.",
+            "Known are: --ar --no. Write `\\--` for dashes in a prompt.",
             ["Edit"],
         ),
         (
