@@ -37,14 +37,15 @@ def run(what: str, count: int, seed: int) -> Report:
 
 
 def prompts(report: Report, count: int, chance: random.Random) -> None:
-    from tests import test_discord_text as text
+    from tests import test_discord_text as discord
+    from tests import test_slack_text as slack
 
+    of_discord = (discord.check_pings, discord.check_links_and_marks, discord.check_files)
     for _ in range(count):
-        written = text.written(chance)
+        written = chance.choice((discord, slack)).written(chance)
         try:
-            text.check_pings(written)
-            text.check_links_and_marks(written)
-            text.check_files(written)
+            for check in (*of_discord, slack.check_is_only_text, slack.check_fits):
+                check(written)
         except Exception as error:  # an assertion, or what nobody caught
             report.faults.append(f"{written[:200]!r}: {error!r:.300}")
         _time(report, written)
