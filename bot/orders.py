@@ -1,7 +1,6 @@
 """What an admin orders, as text, the same on every platform: `quota set @ada 40 --until 2026-12-01`. Pure."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum
@@ -26,14 +25,21 @@ class Authority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderForm:
-    usage: str
+    usage: str  # its verb, then its words; those in brackets may be left out
     meaning: str
     least: Authority
-    fewest: int = 0  # words after the verb
-    most: int = 0
     options: tuple[str, ...] = ()
     is_local: bool = False  # it is about the place where it is given, an operator's order too
     takes_rest: bool = False  # its last word goes on to the end of the line
+
+    @property
+    def words(self) -> list[str]:
+        """`@person`, `UNITS|default`, `[days]`."""
+        return [word for word in self.usage.split() if not re.fullmatch("[a-z]+", word)]
+
+    @property
+    def fewest(self) -> int:
+        return sum(not word.startswith("[") for word in self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,48 +61,36 @@ class Order:
 
 _NOBODY, _MODERATOR, _ADMIN, _OPERATOR = Authority
 _TERMS = ("until", "reason", "at")
-FORMS: Mapping[str, OrderForm] = {
-    "quota show": OrderForm("quota show [@person]", "what a person has left, or the rules", _MODERATOR, 0, 1, ("at",)),
-    "quota set": OrderForm(
-        "quota set @person UNITS|default", "one person's allowance", _ADMIN, 2, 2, (*_TERMS, "model")
-    ),
-    "quota grant": OrderForm("quota grant @person UNITS", "more on top of the allowance", _ADMIN, 2, 2, _TERMS),
-    "quota reset": OrderForm("quota reset @person", "what was used no longer counts", _ADMIN, 1, 1, ("reason", "at")),
-    "quota role": OrderForm(
-        "quota role @role UNITS|default", "a role's allowance; a person's best role counts", _ADMIN, 1, 2,
-        (*_TERMS, "model", "weight", "waiting"), is_local=True,
-    ),
-    "quota default": OrderForm(
-        "quota default UNITS|default", "what everyone has", _ADMIN, 0, 1, (*_TERMS, "model", "waiting")
-    ),
-    "quota place": OrderForm(
-        "quota place UNITS|none", "what all people of a place may take together", _OPERATOR, 1, 1, _TERMS, is_local=True
-    ),
-    "block": OrderForm("block @person", "nothing more is drawn for them", _MODERATOR, 1, 1, _TERMS),
-    "unblock": OrderForm("unblock @person", "they may draw again", _MODERATOR, 1, 1, ("reason", "at")),
-    "pause": OrderForm(
-        "pause [2h] [reason]", "draw nothing for a while; the queue goes on accepting", _ADMIN, 0, 2, _TERMS,
-        takes_rest=True,
-    ),
-    "resume": OrderForm("resume", "go on drawing", _ADMIN, 0, 0, ("reason", "at")),
-    "channel": OrderForm(
-        "channel [#channel]", "what a channel allows", _ADMIN, 0, 1,
-        ("models", "largest", "nsfw", "threads", "enabled", "reason", "at"), is_local=True,
-    ),
-    "words add": OrderForm("words add RULE", "refuse prompts with these words", _ADMIN, 1, 1, ("reason", "at"),
-        takes_rest=True),
-    "words remove": OrderForm("words remove RULE", "allow them again", _ADMIN, 1, 1, ("reason", "at"), takes_rest=True),
-    "words test": OrderForm("words test PROMPT", "which rule a prompt breaks", _MODERATOR, 1, 1, ("at",),
-        takes_rest=True),
-    "job show": OrderForm("job show JOB", "where a job stands", _MODERATOR, 1, 1),
-    "job cancel": OrderForm("job cancel JOB", "stop it; its units go back", _MODERATOR, 1, 1, ("reason",)),
-    "job retry": OrderForm("job retry JOB", "draw one again that failed", _ADMIN, 1, 1, ("reason",)),
-    "job delete": OrderForm("job delete JOB", "remove its pictures, here and on disk", _MODERATOR, 1, 1, ("reason",)),
-    "stats": OrderForm("stats [days]", "what was drawn, by day", _ADMIN, 0, 1, ("at",)),
-    "audit": OrderForm("audit [lines]", "who changed what; with --csv as a file", _ADMIN, 0, 1, ("csv", "at")),
-    "doctor": OrderForm("doctor", "what is wrong on the machine", _OPERATOR),
-    "help": OrderForm("help", "these orders", _MODERATOR),
-}  # fmt: skip
+_FORMS = (
+    OrderForm("quota show [@person]", "what a person has left, or the rules", _MODERATOR, ("at",)),
+    OrderForm("quota set @person UNITS|default", "one person's allowance", _ADMIN, (*_TERMS, "model")),
+    OrderForm("quota grant @person UNITS", "more on top of the allowance", _ADMIN, _TERMS),
+    OrderForm("quota reset @person", "what was used no longer counts", _ADMIN, ("reason", "at")),
+    OrderForm("quota role @role [UNITS|default]", "a role's allowance; a person's best role counts", _ADMIN,
+              (*_TERMS, "model", "weight", "waiting"), is_local=True),
+    OrderForm("quota default [UNITS|default]", "what everyone has", _ADMIN, (*_TERMS, "model", "waiting")),
+    OrderForm("quota place UNITS|none", "what all people of a place may take together", _OPERATOR, _TERMS,
+              is_local=True),
+    OrderForm("block @person", "nothing more is drawn for them", _MODERATOR, _TERMS),
+    OrderForm("unblock @person", "they may draw again", _MODERATOR, ("reason", "at")),
+    OrderForm("pause [2h] [reason]", "draw nothing for a while; the queue goes on accepting", _ADMIN, _TERMS,
+              takes_rest=True),
+    OrderForm("resume", "go on drawing", _ADMIN, ("reason", "at")),
+    OrderForm("channel [#channel]", "what a channel allows", _ADMIN,
+              ("models", "largest", "nsfw", "threads", "enabled", "reason", "at"), is_local=True),
+    OrderForm("words add RULE", "refuse prompts with these words", _ADMIN, ("reason", "at"), takes_rest=True),
+    OrderForm("words remove RULE", "allow them again", _ADMIN, ("reason", "at"), takes_rest=True),
+    OrderForm("words test PROMPT", "which rule a prompt breaks", _MODERATOR, ("at",), takes_rest=True),
+    OrderForm("job show JOB", "where a job stands", _MODERATOR),
+    OrderForm("job cancel JOB", "stop it; its units go back", _MODERATOR, ("reason",)),
+    OrderForm("job retry JOB", "draw one again that failed", _ADMIN, ("reason",)),
+    OrderForm("job delete JOB", "remove its pictures, here and on disk", _MODERATOR, ("reason",)),
+    OrderForm("stats [days]", "what was drawn, by day", _ADMIN, ("at",)),
+    OrderForm("audit [lines]", "who changed what; with --csv as a file", _ADMIN, ("csv", "at")),
+    OrderForm("doctor", "what is wrong on the machine", _OPERATOR),
+    OrderForm("help", "these orders", _MODERATOR),
+)  # fmt: skip
+FORMS = {form.usage.removesuffix(" ".join(form.words)).strip(): form for form in _FORMS}  # by verb
 _BARE = frozenset({"csv"})  # options without a value
 _GROUPS = tuple(dict.fromkeys(verb.split()[0] for verb in FORMS))
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
@@ -112,12 +106,10 @@ def read_order(text: str, *, now_ms: int, zone: tzinfo) -> Order:
     verb, form, rest = _verb(words or ["help"])
     args, options = _split(rest, form)
     if form.takes_rest:
-        args = _joined(verb, args)
-    if not form.fewest <= len(args) <= form.most:
+        args, options = _sentence(verb, args, options)
+    if not form.fewest <= len(args) <= len(form.words):
         problem = "needs more" if len(args) < form.fewest else "has too many words"
         raise BadOption(f"/limner-admin {verb}", problem, allowed=f"/limner-admin {form.usage}")
-    if verb == "pause" and args:
-        options, args = _pause(args, options)
     return _order(verb, args, options, now_ms=now_ms, zone=zone)
 
 
@@ -214,19 +206,15 @@ def _split(words: list[str], form: OrderForm) -> tuple[list[str], dict[str, str]
     return args, options
 
 
-def _joined(verb: str, args: list[str]) -> list[str]:
-    """The words of a sentence are one."""
-    keeps = 1 if verb == "pause" and args and _is_time(args[0]) else 0
-    return [*args[:keeps], *([" ".join(args[keeps:])] if args[keeps:] else [])]
-
-
-def _pause(args: list[str], options: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """`pause 2h gaming` says what `pause --until 2h --reason gaming` says."""
-    named = {"until": args[0]} if _is_time(args[0]) else {"reason": args[0]}
-    named |= {"reason": args[1]} if len(args) > 1 else {}
+def _sentence(verb: str, args: list[str], options: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The words of a sentence are one. `pause 2h gaming` says what `pause --until 2h --reason gaming` says."""
+    if verb != "pause":
+        return [" ".join(args)][: len(args)], options
+    span, words = (args[:1], args[1:]) if args and _is_time(args[0]) else ([], args)
+    named = dict(zip(["until"], span, strict=False)) | ({"reason": " ".join(words)} if words else {})
     if twice := named.keys() & options.keys():
         raise BadOption(f"--{min(twice)}", "is given twice", allowed="once")
-    return options | named, []
+    return [], options | named
 
 
 def _is_time(word: str) -> bool:
@@ -241,7 +229,7 @@ def _order(verb: str, args: list[str], options: dict[str, str], *, now_ms: int, 
     model, at = given.pop("model", ""), given.pop("at", "")
     weight, waiting = given.pop("weight", None), given.pop("waiting", None)
     units, number = _amounts(verb, args, model)
-    if verb in ("quota role", "quota default") and len(args) < FORMS[verb].most and weight is waiting is None:
+    if verb in ("quota role", "quota default") and len(args) < len(FORMS[verb].words) and weight is waiting is None:
         raise BadOption(f"/limner-admin {verb}", "needs more", allowed=f"/limner-admin {FORMS[verb].usage}")
     return Order(
         verb,
@@ -259,15 +247,15 @@ def _order(verb: str, args: list[str], options: dict[str, str], *, now_ms: int, 
 
 
 def _amounts(verb: str, args: list[str], model: str) -> tuple[int | None, int | None]:
+    """The units of a `quota`, and the number of days or lines."""
+    form, last = FORMS[verb], args[-1] if args else ""
     if verb in ("stats", "audit") and args:
-        most = MAX_DAYS if verb == "stats" else MAX_LINES
-        return None, amount(f"/limner-admin {verb} {args[0]}", args[0], 1, most)
-    if not verb.startswith("quota ") or not args or verb in ("quota show", "quota reset"):
-        return None, None
-    if len(args) < FORMS[verb].most or (args[-1].lower() in ("default", "none") and verb != "quota grant"):
+        return None, amount(f"/limner-admin {verb} {last}", last, 1, MAX_DAYS if verb == "stats" else MAX_LINES)
+    is_given = "UNITS" in form.usage and len(args) == len(form.words)
+    if not is_given or ("|" in form.usage and last.lower() in ("default", "none")):
         return None, None
     may_be_none = verb in ("quota default", "quota place") or bool(model)
-    return amount(args[-1], args[-1], 0 if may_be_none else 1), None
+    return amount(last, last, 0 if may_be_none else 1), None
 
 
 def _quoted(value: str) -> str:

@@ -133,7 +133,7 @@ def build(give: _Give) -> app_commands.Group:
 
 def _order(give: _Give, verb: str, form: OrderForm) -> app_commands.Command[Any, ..., None]:
     """What Discord asks for is what the order's form has: its words by their places, then its options."""
-    words = [] if verb == "pause" else form.usage.split()[len(verb.split()) :]
+    words = [] if verb == "pause" else form.words
     args = [_WORDS[word.strip("[]").partition("|")[0]] for word in words]
     terms = {"where" if name == "at" else name: name for name in form.options if not (name == "at" and form.is_local)}
 

@@ -21,11 +21,13 @@ _ENTRIES = """
 """
 _OF_SCOPE = "(:platform = '' OR platform = :platform AND workspace_id = :workspace_id) ORDER BY number DESC LIMIT :most"
 _RULES = """
-    SELECT * FROM allowances WHERE (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
-        AND subject <> 'person' AND (ends_ms IS NULL OR ends_ms > :now_ms)
-    UNION ALL
-    SELECT * FROM allowances WHERE (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
-        AND subject = 'person' AND subject_id = :person AND (ends_ms IS NULL OR ends_ms > :now_ms)
+    WITH scopes (platform, workspace_id) AS (SELECT '', '' UNION SELECT :platform, :workspace_id), found AS (
+        SELECT a.* FROM scopes JOIN allowances a USING (platform, workspace_id)
+        WHERE subject IN ('default', 'role', 'place')
+        UNION ALL
+        SELECT a.* FROM scopes JOIN allowances a USING (platform, workspace_id)
+        WHERE subject = 'person' AND subject_id = :person
+    ) SELECT * FROM found WHERE ends_ms IS NULL OR ends_ms > :now_ms
 """
 _SET_RULE = """
     INSERT OR REPLACE INTO allowances VALUES (:platform, :workspace_id, :subject, :subject_id, :model,
