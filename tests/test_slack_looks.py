@@ -7,7 +7,7 @@ from bot.slack import adapter, uploads
 from bot.slack.web import HISTORY
 from tests.slack_api import SlackAPI
 from tests.slack_house import SlackHouse, job_id
-from tests.test_slack_flows import DRAFT, a_picture, child_in, drawn, files_in, imagine, of_jobs
+from tests.test_slack_flows import DRAFT, a_picture, charged, child_in, drawn, files_in, imagine, of_jobs
 
 LOST = {"drop": True, "after": True}
 PRIVATE_FLAG = {True: " --private", False: ""}
@@ -75,7 +75,7 @@ async def test_what_is_posted_in_peace_is_not_looked_up(api, may_look, house):
 
 
 @pytest.mark.parametrize("scopes", [(), ("groups:history",)])
-async def test_where_the_app_may_not_look_it_is_posted_again_and_charged_once(api, house, scopes):
+async def test_where_the_app_may_not_look_it_is_posted_again_and_charged_once(api, house, caplog, scopes):
     api.scopes += scopes
     api.fail("chat.postMessage", **LOST)
     await api.slash(api.ada, api.channel, "/imagine", f"a red car {DRAFT}")
@@ -85,6 +85,8 @@ async def test_where_the_app_may_not_look_it_is_posted_again_and_charged_once(ap
     assert (job_id(lost), lost.labels) == (job_id(message), ["Cancel"])
     await api.press(api.ada, lost, "Cancel")
     await api.until(lambda: of_jobs(api) == [message])
+    assert "maybe for the second time" in caplog.text
+    assert await charged(house, api.ada) == 1
 
 
 # files

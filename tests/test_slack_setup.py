@@ -103,7 +103,7 @@ async def test_an_app_that_is_set_up_passes(api, mode):
     found = await told(api, mode)
     assert {check.state for check in found.values()} == {"ok"}
     assert found["slack"].found == "signed in as limner in The Studio"
-    assert "without allowances of user groups and history" in found["slack scopes"].found
+    assert "not asked for: user groups, history" in found["slack scopes"].found
     assert set(found) == {"slack", "slack scopes", "slack sockets" if mode == "socket" else "slack http"}
 
 

@@ -38,9 +38,9 @@ def _bot(settings: Settings) -> Iterator[Check]:
     if lacking := SCOPES - scopes:
         yield _failed(str(missing(lacking)), "slack scopes")
         return
-    without = ["allowances of user groups"] * (USER_GROUPS not in scopes) + ["history"] * (not HISTORY & scopes)
-    all_needed = "all that are needed" + (f"; without {' and '.join(without)}, which is fine" if without else "")
-    yield Check("slack scopes", "ok", all_needed)
+    others = ["user groups"] * (USER_GROUPS not in scopes) + ["history"] * (not HISTORY & scopes)
+    not_asked_for = f"; not asked for: {', '.join(others)}" if others else ""
+    yield Check("slack scopes", "ok", f"all that are needed{not_asked_for}")
 
 
 def _sockets(settings: Settings) -> Iterator[Check]:
