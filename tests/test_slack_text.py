@@ -215,9 +215,9 @@ def test_delete_asks_first():
 @settings(max_examples=60, deadline=None)
 @given(ANYTHING)
 def test_every_form_fits(text):
-    new = forms.NewImage(HERE.models, "builtin", lambda: ["noir", "a" * 200])
+    new = forms.new_image(HERE.models, "builtin", ["noir", "a" * 200])
     for view in (
-        new.view(),
+        new,
         forms.text_form("Remix", Press("remix", "k7q2"), text, "[]"),
         forms.text_form("Remix", Press("remix", "k7q2"), None),
         forms.told("Remix", wording.Sentence(text or "x", text)),

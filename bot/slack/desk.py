@@ -49,7 +49,7 @@ class Desk:
         self._admin, self._home = admin, Home(web, studio, store, now_ms)
         admin.platforms["slack"] = WorkspacePlatform(web, self._people, adapter)
         self._echo = Echo(studio, store, adapter, web, self._people, models=models, now_ms=now_ms)
-        self._new_image = forms.NewImage(models, settings.model, lambda: studio.styles)
+        self._default_model = settings.model
         self._answering = Answering(web, self._offers)
 
     async def take(self, turn: Turn) -> None:
@@ -274,13 +274,15 @@ class Desk:
 
     async def _open_new_image(self, turn: Turn) -> None:
         """The form is opened before anything is looked up, since its trigger lasts three seconds."""
-        asked, view_id = turn.asked, await turn.open(self._new_image.view())
+        asked, styles = turn.asked, self._studio.styles
+        view_id = await turn.open(forms.new_image(self._models, self._default_model, styles))
         if asked.channel_id and len(self._models) > 1:
             person = await self._echo.person(asked, is_checked=False)
             here = await self._studio.gate.at(person, self._echo.place(asked))
             with suppress(SwitchedOff):  # there are other places
                 if len(here.models) < len(self._models):
-                    await self._web.views_update(view_id=view_id, view=self._new_image.view(here.models))
+                    view = forms.new_image(here.models, here.default_model, styles)
+                    await self._web.views_update(view_id=view_id, view=view)
 
     async def _open_remix(self, turn: Turn, press: Press) -> None:
         """As a new image's, the form is there before what it is filled with."""

@@ -1,6 +1,6 @@
 """The views that people fill in or look at: the form of a new image, a text to change, the App Home."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bot import flags, quota, wording
@@ -24,37 +24,31 @@ _QUALITIES: tuple[tuple[Quality, str], ...] = (("full", "full · 2048 px"), ("dr
 View = dict[str, Any]
 
 
-class NewImage:
+def new_image(models: Catalogue, default_model: str, styles: Iterable[str]) -> View:
     """Everything that `/imagine` takes. Where nothing is chosen, a flag of the prompt counts, then the default."""
-
-    def __init__(self, models: Catalogue, default_model: str, styles: Callable[[], Iterable[str]]):
-        self._models, self._default_model, self._styles = models, default_model, styles
-
-    def view(self, here: Catalogue | None = None) -> View:
-        """`here`: the models of this place, if not all."""
-        model = self._models[self._default_model]
-        qualities = {
-            str(quality): f"{label} · {units(quota.price(model.plain_draw(quality), model))}"
-            for quality, label in _QUALITIES
-        }
-        counts = {str(count): str(count) for count in range(1, MAX_COUNT + 1)}
-        models = {model.name: model.title for model in (here or self._models).values()}
-        styles = {name: name for name in self._styles()}
-        fields = [
-            _input("prompt", "Prompt", _typed(), "Flags may follow, {red, blue} makes one job of each.", needed=True),
-            _input("negative", "Without", _typed()),
-            _input("aspect", "Aspect", _select({each: each for each in ASPECTS})),
-            _input("quality", "Quality", _select(qualities)),
-            _input("count", "Count", _select(counts)),
-            _input("seed", "Seed", _number(0, MAX_SEED), "The same seed draws the same picture."),
-            _input("model", "Model", _select(models)),
-            *([_input("style", "Style", _select(styles))] if styles else []),
-            _input("image", "Image", _file(), "A picture to draw over."),
-            _input("mask", "Mask", _file(), "Where that picture is drawn over: white, the rest stays."),
-            _input("strength", "Strength", _number(0, 1, is_decimal=True), "How much of that picture changes, 0 to 1."),
-            _input("where", "Where to post", _conversation(), "Nowhere: only for you, in your messages with me."),
-        ]
-        return _modal("New image", Press("imagine"), fields, "Draw")
+    model = models[default_model]
+    qualities = {
+        str(quality): f"{label} · {units(quota.price(model.plain_draw(quality), model))}"
+        for quality, label in _QUALITIES
+    }
+    counts = {str(count): str(count) for count in range(1, MAX_COUNT + 1)}
+    titles = {model.name: model.title for model in models.values()}
+    names = {name: name for name in styles}
+    fields = [
+        _input("prompt", "Prompt", _typed(), "Flags may follow, {red, blue} makes one job of each.", needed=True),
+        _input("negative", "Without", _typed()),
+        _input("aspect", "Aspect", _select({each: each for each in ASPECTS})),
+        _input("quality", "Quality", _select(qualities)),
+        _input("count", "Count", _select(counts)),
+        _input("seed", "Seed", _number(0, MAX_SEED), "The same seed draws the same picture."),
+        _input("model", "Model", _select(titles)),
+        *([_input("style", "Style", _select(names))] if names else []),
+        _input("image", "Image", _file(), "A picture to draw over."),
+        _input("mask", "Mask", _file(), "Where that picture is drawn over: white, the rest stays."),
+        _input("strength", "Strength", _number(0, 1, is_decimal=True), "How much of that picture changes, 0 to 1."),
+        _input("where", "Where to post", _conversation(), "Nowhere: only for you, in your messages with me."),
+    ]
+    return _modal("New image", Press("imagine"), fields, "Draw")
 
 
 def text_form(title: str, press: Press, text: str | None, metadata: str = "") -> View:
