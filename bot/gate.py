@@ -4,15 +4,17 @@ Every refusal for words is an incident with a number, so that a moderator can lo
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bot import prompt, words
 from bot.allowances import DAY_MS, EVERYWHERE
 from bot.errors import AgeRestricted, BadOption, BadWords, SwitchedOff, TooLarge
 from bot.jobs import ChannelPolicy, Person, Place
-from bot.store import Act, Halt, Store, Wanted
+from bot.privacy import Retention
+from bot.prompt import Style
+from bot.store import Act, Halt, Limits, Store, Wanted
 from bot.words import Rule
 from engine.catalogue import Catalogue
 from engine.protocol import Draw, IfFlagged, Request
@@ -29,26 +31,24 @@ class Strikes:
     suspend_days: int = 7
 
 
-class Gate:
-    def __init__(
-        self,
-        store: Store,
-        *,
-        models: Catalogue,
-        default_model: str,
-        now_ms: Callable[[], int],
-        operators_only: frozenset[str] = frozenset(),  # photographic models that have no classifier
-        draws_unchecked: bool = False,  # they draw for everyone: the operator answers for it
-        strikes: Strikes = Strikes(),
-    ):
-        self.models, self.default_model = models, default_model
-        self.store, self.now_ms = store, now_ms
-        self.operators_only = frozenset() if draws_unchecked else operators_only
-        self._draws_unchecked, self._strikes = draws_unchecked, strikes
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator decided."""
 
-    def is_unchecked(self, person: Person) -> bool:
-        """Whether a photographic model without its classifier may draw for this person."""
-        return person.is_operator or self._draws_unchecked
+    models: Catalogue
+    default_model: str
+    limits: Limits
+    spool: Path
+    styles: Mapping[str, Style] = field(default_factory=dict)
+    operators_only: frozenset[str] = frozenset()  # photographic models without their classifier
+    draws_unchecked: bool = False  # they draw for everyone: the operator answers for it
+    retention: Retention = field(default_factory=Retention)
+    strikes: Strikes = field(default_factory=Strikes)
+
+
+class Gate:
+    def __init__(self, store: Store, rules: Rules, now_ms: Callable[[], int]):
+        self.store, self.rules, self.now_ms = store, rules, now_ms
 
     async def at(self, person: Person, place: Place, *, is_age_restricted: bool = True) -> "Here":
         """What holds for this person at this place now."""
@@ -57,7 +57,7 @@ class Gate:
 
     async def strike(self, person_id: int, number: int) -> None:
         """After a strike, incident `number`: too many of them suspend the person, everywhere and for a while."""
-        now_ms, limit = self.now_ms(), self._strikes
+        now_ms, limit = self.now_ms(), self.rules.strikes
         count = await self.store.moderation.strikes(person_id, now_ms - STRIKE_DAYS * DAY_MS)
         if count < limit.most or await self.store.rules.block_of(person_id, EVERYWHERE, now_ms):
             return
@@ -68,7 +68,7 @@ class Gate:
     async def test(self, place: Place, text: str) -> str | None:
         """The name of the rule that a prompt would break there; None if it may be drawn."""
         rules, _ = await self.store.moderation.of_place(place)
-        if found := words.forbidden(text, "", is_over_a_given_picture=False):
+        if found := await asyncio.to_thread(words.forbidden, text, "", is_over_a_given_picture=False):
             return words.FORBIDDEN[found]
         rule = await asyncio.to_thread(words.broken, rules, text)
         return rule.name if rule else None
@@ -88,19 +88,16 @@ class Here:
     @property
     def models(self) -> Catalogue:
         """Those that may draw for this person here. Raises SwitchedOff where none may."""
-        models = {
-            name: model
-            for name, model in self.gate.models.items()
-            if (not self.policy.models or name in self.policy.models)
-            and (self.person.is_operator or name not in self.gate.operators_only)
-        }
+        every = self.gate.rules.models
+        hidden = frozenset() if self._is_unchecked else self.gate.rules.operators_only
+        models = {name: every[name] for name in every if name in (self.policy.models or every) and name not in hidden}
         if not models or not self.policy.enabled:
             raise SwitchedOff
         return models
 
     @property
     def default_model(self) -> str:
-        models, name = self.models, self.gate.default_model
+        models, name = self.models, self.gate.rules.default_model
         return name if name in models else next(iter(models))
 
     async def admit(self, wanted: Sequence[Wanted]) -> list[Wanted]:
@@ -112,7 +109,12 @@ class Here:
         for each in wanted:
             await self._require(each, models)
         keeps: IfFlagged = "keep" if self.allows_explicit else "withhold"
-        return [replace(each, if_flagged=keeps, is_unchecked=self.gate.is_unchecked(self.person)) for each in wanted]
+        return [replace(each, if_flagged=keeps, is_unchecked=self._is_unchecked) for each in wanted]
+
+    @property
+    def _is_unchecked(self) -> bool:
+        """Whether a photographic model without its classifier may draw for this person."""
+        return self.person.is_operator or self.gate.rules.draws_unchecked
 
     async def _require(self, wanted: Wanted, models: Catalogue) -> None:
         draw = wanted.request.draw
@@ -154,7 +156,7 @@ class Here:
         """The command that draws it as a draft; empty where none can."""
         if not isinstance(request, Draw) or request.init_image:
             return ""
-        return prompt.to_text(prompt.draft_of(request, self.gate.models), self.gate.models)
+        return prompt.to_text(prompt.draft_of(request, self.gate.rules.models), self.gate.rules.models)
 
 
 def _judged(

@@ -14,6 +14,7 @@ from typing import IO, Any
 from bot.errors import EraseUnconfirmed, Unavailable
 from bot.jobs import Job, Person
 from bot.store import Forgotten, Store
+from bot.store.privacy import Kind
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +86,7 @@ class Privacy:
         """Everything but a random number in the ledger. Messages on platforms are removed as soon as those allow it."""
         await self._end_jobs(person)
         await self._remove(await self._records.erase(person.id, self._now_ms()))
-        if await self._records.size_bytes() < SCRUBBED_AT_ONCE_BYTES:
-            await self._scrub()
-        else:  # everybody would wait for it: what was deleted is overwritten, its old pages go with the purge
-            await self._records.truncate()
+        await self._scrub(SCRUBBED_AT_ONCE_BYTES)
         log.info("a person was erased")
 
     async def run(self) -> None:
@@ -102,25 +100,23 @@ class Privacy:
 
     async def purge(self) -> dict[str, int]:
         """What is older than its time: how much of what was forgotten, which the log has too."""
-        records, keep = self._records, self._retention
+        keep = self._retention
         done = {
-            "files": await self._each(records.forget_files, keep.files),
-            "prompts": await self._each(records.forget_words, keep.prompts),
-            "jobs": await self._each(records.forget_jobs, keep.jobs),
+            "files": await self._forget("files", keep.files),
+            "prompts": await self._forget("prompts", keep.prompts),
+            "jobs": await self._forget("jobs", keep.jobs),
             "people": await self._forget_idle(),
             "left files": await self._sweep(),
             "backups": await asyncio.to_thread(_remove_copies, self._data, self._before(keep.backups)),
         }
-        if await records.is_to_scrub():
-            await self._scrub()
-        await records.truncate()
+        await self._scrub()
         if any(done.values()):
             log.info("forgotten: %s", ", ".join(f"{number} {what}" for what, number in done.items() if number))
         return done
 
-    async def _each(self, forget: Callable[[int], Awaitable[Forgotten]], days: int) -> int:
+    async def _forget(self, what: Kind, days: int) -> int:
         count = 0
-        while days and (gone := await forget(self._before(days))).job_ids:
+        while days and (gone := await self._records.forget(what, self._before(days))).job_ids:
             await self._remove(gone)
             count += len(gone.job_ids)
         return count
@@ -148,12 +144,12 @@ class Privacy:
         await self._remove(Forgotten((), tuple(unused)))
         return len(left) + len(unused)
 
-    async def _scrub(self) -> None:
+    async def _scrub(self, at_most_bytes: int | None = None) -> None:
         try:
-            is_done, reason = await self._records.scrub(), "it is read just now"
+            reason = "" if await self._records.scrub(at_most_bytes) else "it is read just now"
         except Unavailable as error:
-            is_done, reason = False, error.reason
-        if not is_done:
+            reason = error.reason
+        if reason:
             log.warning("the database is scrubbed with the next purge: %s", reason)
 
     def _before(self, days: int) -> int:

@@ -19,7 +19,7 @@ from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.errors import CannotStart, Refused
 from bot.feed import Feed
-from bot.gate import Strikes
+from bot.gate import Rules, Strikes
 from bot.jobs import Job, Status
 from bot.orders import Authority
 from bot.phrases import relative
@@ -27,7 +27,7 @@ from bot.privacy import Retention
 from bot.progress import Progress
 from bot.settings import Settings
 from bot.store import PAGE_NOTE, Store, backup, inspection, open_store
-from bot.studio import Rules, Studio
+from bot.studio import Studio
 from bot.upkeep import Upkeep
 from bot.web import server
 from engine import VERSION, weights

@@ -6,7 +6,7 @@ Every method may raise a subclass of Refused; then nothing was written and nothi
 import asyncio
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,13 +27,12 @@ from bot.errors import (
 )
 from bot.feed import Feed
 from bot.flags import FLAGS
-from bot.gate import Gate, Here, Strikes
+from bot.gate import Gate, Here, Rules
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
-from bot.privacy import Privacy, Retention
+from bot.privacy import Privacy
 from bot.prompt import Known, Parsed, Style
-from bot.store import Account, Callback, Limits, Store, Wanted
+from bot.store import Account, Callback, Store, Wanted
 from bot.views import Info, QueueView, SettingsView
-from engine.catalogue import Catalogue
 from engine.protocol import Draw, Request
 from engine.sizes import is_allowed
 
@@ -42,21 +41,6 @@ LEAST_FREE_BYTES = 64 * 2**20
 _LOOK_AGAIN_MS = 200  # at the disk, of which another program may take more than Limner does
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 _NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the operator decided."""
-
-    models: Catalogue
-    default_model: str
-    limits: Limits
-    spool: Path
-    styles: Mapping[str, Style] = field(default_factory=dict)
-    operators_only: frozenset[str] = frozenset()  # photographic models without their classifier
-    draws_unchecked: bool = False  # they draw for everyone
-    retention: Retention = field(default_factory=Retention)
-    strikes: Strikes = field(default_factory=Strikes)
 
 
 class Studio:
@@ -73,15 +57,7 @@ class Studio:
         self._rules, self._store, self._dispatch, self._feed = rules, store, dispatch, feed
         self._now_ms, self._known = now_ms, Known(rules.models, rules.default_model, new_seed, rules.styles)
         self._free_bytes, self._looked_ms = 0, 0
-        self.gate = Gate(
-            store,
-            models=rules.models,
-            default_model=rules.default_model,
-            operators_only=rules.operators_only,
-            draws_unchecked=rules.draws_unchecked,
-            strikes=rules.strikes,
-            now_ms=now_ms,
-        )
+        self.gate = Gate(store, rules, now_ms)
         data = rules.spool.parent
         self.privacy = Privacy(store, self._end_all, data=data, retention=rules.retention, now_ms=now_ms)
 

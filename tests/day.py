@@ -22,11 +22,12 @@ from bot.allowances import Limits
 from bot.dispatch import Dispatch
 from bot.errors import Blocked, QueueFull, QuotaExceeded, Refused
 from bot.feed import Feed, Live
+from bot.gate import Rules
 from bot.jobs import Identity, Job, Place, Status
 from bot.orders import Authority
 from bot.phrases import relative
 from bot.store import open_store
-from bot.studio import Rules, Studio
+from bot.studio import Studio
 from engine.catalogue import read_catalogue
 from engine.protocol import Cancelled, Done, Failed, Generate, ImageDone, Ready
 from tests.house import Clock

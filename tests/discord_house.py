@@ -9,11 +9,12 @@ from bot.delivery import Delivery
 from bot.discord.connection import connect
 from bot.dispatch import Dispatch
 from bot.feed import Feed
+from bot.gate import Rules
 from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
 from bot.store import Limits, open_store
-from bot.studio import Rules, Studio
+from bot.studio import Studio
 from engine.catalogue import read_catalogue
 from engine.client import LocalEngine
 

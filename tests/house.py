@@ -11,9 +11,10 @@ from bot.admin import Admin
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.feed import Feed
+from bot.gate import Rules
 from bot.jobs import Place
 from bot.store import Limits, Wanted
-from bot.studio import Rules, Studio
+from bot.studio import Studio
 from engine.catalogue import read_catalogue
 from engine.client import LocalEngine
 from engine.protocol import Draw

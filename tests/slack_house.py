@@ -11,13 +11,14 @@ from bot.admin import Admin
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.feed import Feed
+from bot.gate import Rules
 from bot.progress import Progress
 from bot.prompt import Style
 from bot.settings import Settings
 from bot.slack.connection import connect
 from bot.slack.manifest import manifest
 from bot.store import Limits, open_store
-from bot.studio import Rules, Studio
+from bot.studio import Studio
 from engine.catalogue import read_catalogue
 from engine.client import LocalEngine
 

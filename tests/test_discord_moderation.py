@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -199,7 +200,7 @@ async def test_what_cannot_be_judged_is_not_shown(faults, api, house, fault):
 
 
 async def test_a_photographic_model_without_its_classifier_is_not_offered_and_not_drawn(api, house):
-    house.studio.gate.operators_only = frozenset({"sd15"})
+    house.studio.gate.rules = replace(house.studio.gate.rules, operators_only=frozenset({"sd15"}))
     found = await api.autocomplete(api.ada, api.channel, "imagine", "model", "", {"prompt": "a car"})
     assert [choice["value"] for choice in found] == ["builtin"]
     refused = await imagine(api, "a car --model sd15")

@@ -6,10 +6,11 @@ from PIL import Image
 
 from bot import wording
 from bot.errors import AgeRestricted, BadOption, BadWords, Gone, SwitchedOff, TooLarge
+from bot.gate import Rules
 from bot.jobs import ChannelPolicy, Identity, Place
 from bot.prompt import Style
 from bot.store import Act
-from bot.studio import Rules, Studio
+from bot.studio import Studio
 from engine.catalogue import read_catalogue
 from tests.house import NO_LIMITS, House, wanted
 
@@ -146,7 +147,7 @@ async def test_a_picture_whose_origin_is_forgotten_counts_as_given(closed, ask, 
     [first] = await ask("at night", options={"image": str(given), "strength": 0.5})
     stored = there(closed.spool / first.id / "0.png")
     await store.cancelled(first.id, clock())
-    await store.privacy.forget_words(clock() + 1)
+    await store.privacy.forget("prompts", clock() + 1)
     with pytest.raises(BadWords):
         await ask("take off her dress", options={"image": str(stored), "strength": 0.5})
 

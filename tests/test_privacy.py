@@ -115,9 +115,10 @@ async def test_no_freed_page_keeps_a_trace_where_the_database_is_too_large_to_be
     assert traces(house.spool.parent, WORDS)
     await privacy.erase(canary)
     assert traces(house.spool.parent, WORDS) == []
-    assert await store.privacy.is_to_scrub()
+    to_scrub = "SELECT count(*) FROM notes WHERE name = 'scrub the database'"
+    assert await store._database.read(lambda conn: conn.execute(to_scrub).fetchone()[0]) == 1
     await privacy.purge()
-    assert not await store.privacy.is_to_scrub()
+    assert await store._database.read(lambda conn: conn.execute(to_scrub).fetchone()[0]) == 0
 
 
 async def test_a_given_picture_goes_with_the_files_of_what_was_drawn_over_it(house, clock, ada, privacy, draw_for):

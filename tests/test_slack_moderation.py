@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -146,7 +147,7 @@ async def test_flagged_pictures_are_withheld_on_slack(faults, api, tmp_path):
 
 
 async def test_a_photographic_model_without_its_classifier_is_not_drawn(api, house):
-    house.studio.gate.operators_only = frozenset({"sd15"})
+    house.studio.gate.rules = replace(house.studio.gate.rules, operators_only=frozenset({"sd15"}))
     refused = await api.slash(api.ada, api.channel, "/imagine", "a car --model sd15")
     assert "--model sd15 is not" in (await told(api, refused)).text
     assert await jobs(house) == 0

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ from engine.protocol import Draw, Request
 
 AT_ONCE = 200  # jobs that are forgotten in one transaction
 _TO_SCRUB = "scrub the database"
-_WORDS, _ALL = 1, 2  # of jobs.forgotten
+_DEGREES = {"prompts": 1, "jobs": 2}  # of jobs.forgotten
 
 _OVER = "status IN ('delivered', 'failed', 'cancelled', 'undeliverable')"
 _OVER_GIVEN = f"""
@@ -43,11 +43,14 @@ _OF_PERSON = (
 )  # exported
 _IDLE = f"""
     SELECT p.id FROM persons p WHERE p.created_ms < :before AND NOT p.is_erased AND NOT p.is_operator
-        AND NOT EXISTS (SELECT 1 FROM jobs WHERE person_id = p.id AND forgotten < {_ALL})
+        AND NOT EXISTS (SELECT 1 FROM jobs WHERE person_id = p.id AND forgotten < 2)
         AND NOT EXISTS (SELECT 1 FROM blocks WHERE person_id = p.id)
         AND NOT EXISTS (SELECT 1 FROM allowances WHERE subject = 'person' AND subject_id = CAST(p.id AS TEXT))
         AND NOT EXISTS (SELECT 1 FROM audit WHERE actor_id = p.id AND at_ms >= :before) LIMIT {AT_ONCE}
 """
+
+
+Kind = Literal["files", "prompts", "jobs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +80,9 @@ class Privacy:
         """Everything of the person but a random number, and what others made of their words and pictures."""
         return await self._database.run(lambda conn: _erase(conn, person_id, now_ms))
 
-    async def forget_files(self, before_ms: int) -> Forgotten:
-        """Of jobs that ended before, at most so many at once: their images are no longer stored."""
-
-        def transaction(conn: sqlite3.Connection) -> Forgotten:
-            stored = "id IN (SELECT job_id FROM images WHERE status = 'done')"
-            found = jobs.select(conn, *_older(before_ms, stored))
-            for job in found:
-                jobs.mark_deleted(conn, job.id, None)
-            return Forgotten(tuple(job.id for job in found))
-
-        return await self._database.run(transaction)
-
-    async def forget_words(self, before_ms: int) -> Forgotten:
-        """Of jobs, incidents: what people typed."""
-        return await self._database.run(lambda conn: _forget_older(conn, before_ms, _WORDS))
-
-    async def forget_jobs(self, before_ms: int) -> Forgotten:
-        """Where, when and what: of a job its numbers stay, for the ledger's sake."""
-        return await self._database.run(lambda conn: _forget_older(conn, before_ms, _ALL))
+    async def forget(self, what: Kind, before_ms: int) -> Forgotten:
+        """Of jobs that ended before, some at once: images, what people typed, or all but their numbers."""
+        return await self._database.run(lambda conn: _forget_older(conn, what, before_ms))
 
     async def idle(self, before_ms: int) -> list[int]:
         """People of whom nothing but an identity is kept any more."""
@@ -113,22 +100,12 @@ class Privacy:
         """Names of the given pictures that a job was drawn over which is not over, or was asked for since then."""
         return await self._database.read(lambda conn: _given_in_use(conn, since_ms))
 
-    async def scrub(self) -> bool:
-        """Leave no old page in the database or its log; False where somebody reads it just now. Writers wait."""
-        return await self._database.maintain(_scrub)
+    async def scrub(self, at_most_bytes: int | None = None) -> bool:
+        """Leave nothing in the write-ahead log, and after an erasure no old page in a database of at most this size.
 
-    async def truncate(self) -> None:
-        """Empty the write-ahead log into the database, where what was deleted is overwritten."""
-        await self._database.maintain(_truncate)
-
-    async def size_bytes(self) -> int:
-        sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-        return await self._database.read(lambda conn: int(conn.execute(sql).fetchone()[0]))
-
-    async def is_to_scrub(self) -> bool:
-        return await self._database.read(
-            lambda conn: conn.execute("SELECT 1 FROM notes WHERE name = ?", (_TO_SCRUB,)).fetchone() is not None
-        )
+        Everybody waits for it. False where somebody reads just now.
+        """
+        return await self._database.maintain(lambda conn: _scrub(conn, at_most_bytes))
 
 
 def _erase(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
@@ -140,8 +117,7 @@ def _erase(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
     _shut_out(conn, person_id, now_ms)
     ghost = -secrets.randbelow(2**62) - 1
     conn.execute("INSERT INTO persons (id, created_ms, is_erased) VALUES (?, 0, 1)", (ghost,))
-    forgotten = _forget(conn, own, _ALL)
-    also = _forget(conn, made, _WORDS)
+    forgotten, also = _forget(conn, own, "jobs"), _forget(conn, made, "prompts")
     for prompt in {job.request.draw.prompt for job in own} - {""}:  # what others were refused to make of it
         conn.execute("UPDATE incidents SET prompt = NULL WHERE substr(prompt, 1, length(?1)) = ?1", (prompt,))
     for sql in _TO_GHOST:
@@ -191,41 +167,34 @@ def _carries(request: Request, said: Iterable[str], ids: set[str]) -> bool:
     return Path(source).parent.name in ids or any(each in request.draw.prompt for each in said)
 
 
-def _forget_older(conn: sqlite3.Connection, before_ms: int, what: int) -> Forgotten:
-    if what == _WORDS:
+def _forget_older(conn: sqlite3.Connection, what: Kind, before_ms: int) -> Forgotten:
+    if what == "prompts":
         conn.execute("UPDATE incidents SET prompt = NULL WHERE at_ms < ? AND prompt IS NOT NULL", (before_ms,))
-    else:
+    if what == "jobs":
         conn.execute("DELETE FROM incidents WHERE at_ms < ?", (before_ms,))
-    return _forget(conn, jobs.select(conn, *_older(before_ms, f"forgotten < {what}")), what)
+    of = (
+        f"forgotten < {_DEGREES[what]}"
+        if what != "files"
+        else "id IN (SELECT job_id FROM images WHERE status = 'done')"
+    )
+    some = f"SELECT number FROM jobs WHERE created_ms < ? AND {_OVER} AND {of} LIMIT {AT_ONCE}"
+    return _forget(conn, jobs.select(conn, f"number IN ({some})", (before_ms,)), what)
 
 
-def _older(before_ms: int, condition: str) -> tuple[str, tuple[int, ...]]:
-    """The first jobs of this condition that are over and older: some at once, so that nobody waits long."""
-    some = f"SELECT number FROM jobs WHERE created_ms < ? AND {_OVER} AND {condition} LIMIT {AT_ONCE}"
-    return f"number IN ({some})", (before_ms,)
-
-
-def _forget(conn: sqlite3.Connection, gone: Sequence[Job], what: int) -> Forgotten:
-    """The words of these jobs, or all of them but their numbers. Their files are the caller's to remove."""
-    draws = [job.request.draw for job in gone]
-    given = {
-        path for draw in draws for path in map(Path, filter(None, (draw.init_image, draw.mask))) if _is_given(path)
-    }
+def _forget(conn: sqlite3.Connection, gone: Sequence[Job], what: Kind) -> Forgotten:
+    """So much of these jobs. Their files are the caller's to remove."""
+    given: set[Path] = set()
     for job in gone:
-        conn.execute(
-            "UPDATE jobs SET request = ?, forgotten = max(forgotten, ?) WHERE id = ?",
-            (msgspec.json.encode(_wordless(job.request)).decode(), what, job.id),
-        )
         jobs.mark_deleted(conn, job.id, None)
-        if what == _ALL:
-            for sql in _STRIP:
-                conn.execute(sql, {"job": job.id})
+        if what != "files":
+            given |= {Path(path) for path in (job.request.draw.init_image, job.request.draw.mask) if path}
+            values = (msgspec.json.encode(_wordless(job.request)).decode(), _DEGREES[what], job.id)
+            conn.execute("UPDATE jobs SET request = ?, forgotten = max(forgotten, ?) WHERE id = ?", values)
+        for sql in _STRIP if what == "jobs" else ():
+            conn.execute(sql, {"job": job.id})
     used = _given_in_use(conn) if given else set()
-    return Forgotten(tuple(job.id for job in gone), tuple(path for path in given if path.name not in used))
-
-
-def _is_given(path: Path) -> bool:
-    return path.parent.name == "given"
+    left = (path for path in given if path.parent.name == "given" and path.name not in used)
+    return Forgotten(tuple(job.id for job in gone), tuple(left))
 
 
 _STRIP = (
@@ -263,16 +232,16 @@ def _shut_out(conn: sqlite3.Connection, person_id: int, now_ms: int) -> None:
             conn.execute("INSERT INTO shut_out VALUES (?, ?, ?, ?, ?)", values)
 
 
-def _scrub(conn: sqlite3.Connection) -> bool:
-    conn.execute("VACUUM")
-    is_done = _truncate(conn)
-    if is_done:
-        conn.execute("DELETE FROM notes WHERE name = ?", (_TO_SCRUB,))
-    return is_done
-
-
-def _truncate(conn: sqlite3.Connection) -> bool:
+def _scrub(conn: sqlite3.Connection, at_most_bytes: int | None) -> bool:
+    is_due = conn.execute("SELECT 1 FROM notes WHERE name = ?", (_TO_SCRUB,)).fetchone() is not None
+    size_sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+    if is_due and at_most_bytes is not None:  # what was deleted is overwritten at once; its old pages go with the purge
+        is_due = conn.execute(size_sql).fetchone()[0] < at_most_bytes
+    if is_due:
+        conn.execute("VACUUM")
     busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_due and not busy:
+        conn.execute("DELETE FROM notes WHERE name = ?", (_TO_SCRUB,))
     return not busy
 
 
