@@ -7,6 +7,7 @@ from bot import flags
 from bot.errors import BadOption, BadPrompt
 
 MAX_JOBS = 8
+MOST_COUNTED = 1000  # texts: nobody needs to know how many thousands there are
 
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
@@ -29,7 +30,8 @@ def clean(text: str) -> str:
 def expand(text: str) -> list[str]:
     """Every text that the `{a, b}` of `text` allow, first choices first; escapes stay as they are.
 
-    Raises BadPrompt if a brace is not closed, or if there are more than `MAX_JOBS` texts.
+    Raises BadPrompt if a brace is not closed, or if there are more than `MAX_JOBS` texts; how many, or as many as
+    were counted before it became too much.
     """
     groups = [_Choices()]
     for piece in _PIECE.findall(text):
@@ -105,6 +107,7 @@ class _Choices:
         self._settle()
         self._open = [text + choice for text in self._open for choice in inner.texts][:MAX_JOBS]
         self._open_count *= inner.count
+        self._require_few()
 
     def close(self) -> None:
         """The alternative ends; another may begin."""
@@ -112,3 +115,9 @@ class _Choices:
         self.texts = [*self.texts, *(text.strip() for text in self._open)][:MAX_JOBS]
         self.count += self._open_count
         self._begin()
+        self._require_few()
+
+    def _require_few(self) -> None:
+        counted = self.count + self._open_count
+        if counted > MOST_COUNTED:
+            raise BadPrompt("too_many_jobs", limit=MAX_JOBS, amount=counted)
