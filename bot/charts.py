@@ -31,7 +31,7 @@ def draw(table: "Sequence[Stats]") -> bytes:
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
     for number, (name, values) in enumerate(rows):
         top = number * ROW
-        pen.text((_LEFT, top + 8), f"{name} · most {max(values):,.3g}", fill=_INK, font=font)
+        pen.text((_LEFT, top + 8), f"{name} · most {amount(max(values))}", fill=_INK, font=font)
         _bars(pen, top + _TOP, values, _BARS[number])
     names = [each.name for each in table]
     pen.text((_LEFT, ROW * len(rows) + 8), names[0], fill=_FAINT, font=font)
@@ -39,6 +39,11 @@ def draw(table: "Sequence[Stats]") -> bytes:
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def amount(value: float) -> str:
+    """`0`, `2.35`, `32.9`, `1,976`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _bars(pen: "ImageDraw", top: int, values: Sequence[float], colour: str) -> None:

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 from PIL import Image
 
-from bot import wording
+from bot import charts, wording
 from bot.admin import Actor
 from bot.allowances import EVERYWHERE
 from bot.errors import AboveCap, BadOption, Blocked, NoAuthority, NothingToRetry, QueueFull, QuotaExceeded, Unknown
@@ -298,6 +298,13 @@ async def test_what_was_drawn_is_told_by_day_and_plotted(open_desk):
     [job] = await desk.draws("dan", place=OTHER)
     await desk.says(f"job cancel {job.id}", place=OTHER, who="dan")
     assert "0 images · 1 person · 0 units · GPU " in await desk.says("stats 1", place=OTHER, who="dan")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [(0, "0"), (2.345, "2.35"), (32.94, "32.9"), (100, "100"), (1976, "1,976"), (51819, "51,819")]
+)
+def test_a_plots_amounts_are_for_people(value, says):
+    assert charts.amount(value) == says
 
 
 async def test_the_audit_is_text_and_csv(desk):
