@@ -273,7 +273,7 @@ class Admin:
         if verb == "cancel":
             job = await self._studio.cancel(person, job_id, place, is_moderator=True)
         elif verb == "retry":
-            job = await self._studio.retry(job, key=given.act.key)
+            job = await self._studio.retry(job, await self._roles_of_owner(job), key=given.act.key)
         else:
             job = await self._studio.delete(person, job_id, None, place, is_moderator=True)
             if reach := self.platforms.get(job.place.platform):
@@ -282,6 +282,11 @@ class Admin:
         act = replace(given.act, scope=job.place.workspace)
         after = {"delete": "deleted", "retry": f"again as {job.id}"}.get(verb, str(job.status))
         return await self._rules.note(act, before, after, person=job.person_id, subject=job_id)
+
+    async def _roles_of_owner(self, job: Job) -> Collection[str]:
+        who, reach = await self._store.identity(job.person_id, job.place.platform), self._reach(*job.place.workspace)
+        there = await reach.member(job.place.workspace_id, who.user_id) if who and reach else None
+        return there[1] if there else ()
 
     async def _channel(self, given: Given) -> Answer | Entry:
         named, options = "".join(given.order.args), dict(given.order.options)

@@ -266,11 +266,15 @@ class Studio:
     async def quota(self, person: Person, place: Place | None = None) -> Account:
         return await self._store.account(person, self._now_ms(), place or Place(""), self._rules.limits)
 
-    async def retry(self, job: Job, *, key: str) -> Job:
-        """Draw a job again that brought nothing, for its owner, where it was asked. Raises NothingToRetry."""
+    async def retry(self, job: Job, roles: Iterable[str], *, key: str) -> Job:
+        """Draw a job again that brought nothing, for its owner with these roles, where it was asked.
+
+        Raises NothingToRetry.
+        """
         if not job.status.is_over or job.status == Status.DELIVERED:
             raise NothingToRetry(job.id)
-        owner = Person(job.person_id, is_operator=job.place.platform == OPERATORS_PLATFORM)
+        is_operator = job.place.platform == OPERATORS_PLATFORM
+        owner = Person(job.person_id, is_operator=is_operator, roles=frozenset(roles))
         place = replace(job.place, message_id=None)
         keeps = job.if_flagged == "keep"
         [again] = await self.press(owner, place, "again", job.id, 0, key=key, allows_explicit=keeps)

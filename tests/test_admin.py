@@ -262,6 +262,15 @@ async def test_jobs_are_shown_cancelled_deleted_and_tried_again(desk):
     assert desk.guilds.removed == [again.id]
 
 
+async def test_a_job_is_tried_again_by_what_its_owners_roles_allow(desk):
+    desk.guilds.held["ada"] = ["900"]
+    await desk.says("quota role patrons 60")
+    for _ in range(5):
+        [job] = await desk.draws("ada", "a car --n 4", roles=["900"])
+    await desk.says(f"job cancel {job.id}")
+    assert "cancelled → again as" in await desk.says(f"job retry {job.id}")
+
+
 async def test_a_pause_accepts_and_says_when_and_a_resume_goes_on(open_desk):
     desk, house = open_desk, open_desk.house
     assert "Everywhere: drawing → paused, until" in await desk.operator("pause 2h gaming with friends")
