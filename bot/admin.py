@@ -170,6 +170,8 @@ class Admin:
         for scope in (given.scope, given.actor.place.workspace):
             if scope[0] in _IDS and platform in ("", scope[0]):
                 platform, workspace_id = scope[0], workspace_id or scope[1]
+        if given.act.is_capped:  # no admin reaches beyond their place
+            workspace_id = given.scope[1]
         if (reach := self._reach(platform, workspace_id)) and (there := await reach.member(workspace_id, user_id)):
             return await self._studio.person(*there), there[0].name
         found = await self._rules.named(platform, workspace_id, user_id, given.scope)
@@ -179,7 +181,7 @@ class Admin:
         if found:
             return Person(found[0][0]), found[0][1].name or user_id
         is_whole = platform == "discord" or (platform == "slack" and workspace_id)
-        if given.actor.authority < Authority.OPERATOR or not is_whole or not _IDS[platform].fullmatch(user_id):
+        if given.act.is_capped or not is_whole or not _IDS[platform].fullmatch(user_id):
             raise Unknown(f"@{clip(word, 40)}", "person")
         identity = Identity(platform, workspace_id if platform == "slack" else "", user_id)
         return await self._studio.person(identity), user_id

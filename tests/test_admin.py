@@ -404,7 +404,13 @@ async def test_an_admin_sees_nothing_of_another_server(desk):
     for text in (f"job show {job.id}", f"job cancel {job.id}", f"job delete {job.id}", f"job retry {job.id}"):
         with pytest.raises(Unknown):
             await desk.says(text)
-    for text in ("quota show dan", "block dan", "quota set dan 3"):
+    for text in (
+        "quota show dan",
+        "block dan",
+        "quota set dan 3",
+        'quota show "discord:guild 2:dan"',
+        "block discord:dan",
+    ):
         with pytest.raises(Unknown):
             await desk.says(text)
     assert await desk.says("audit") == "Nothing was changed yet."
