@@ -8,13 +8,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Protocol
 
 from bot import answers, charts, reports
 from bot.allowances import DAY_MS, EVERYWHERE, MAX_UNITS, Limits, Rule, Scope, Subject
-from bot.errors import BadOption, NoAuthority, Unknown
+from bot.errors import BadOption, NoAuthority, Refused, Unknown
 from bot.jobs import ChannelPolicy, Identity, Job, Person, Place
 from bot.moderating import Moderating
 from bot.orders import FORMS, Authority, Order, read_order
@@ -242,8 +243,10 @@ class Admin:
         return word, f"that is gone ({word})"  # what was said of it can still be taken back
 
     async def _role_name(self, rule: Rule) -> str:
-        reach = self._reach(*rule.scope)
-        role = await reach.role(rule.scope[1], rule.subject_id) if reach else None
+        role = None
+        if reach := self._reach(*rule.scope):
+            with suppress(Refused):  # the platform may not be asked
+                role = await reach.role(rule.scope[1], rule.subject_id)
         return role[1] if role else rule.subject_id
 
     async def _grant(self, given: Given) -> Entry:

@@ -72,23 +72,21 @@ class Rulebook:
 
     async def block(self, act: Act, person: int, halt: Halt | None) -> Entry:
         """None: unblock."""
-
-        def decide(conn: sqlite3.Connection) -> Entry:
-            before = rules.own_block(conn, person, act.scope, act.at_ms)
-            rules.set_block(conn, person, act.scope, halt)
-            names = ["blocked" if each else "not blocked" for each in (before, halt)]
-            return rules.write(conn, act, *names, person=person, ends_ms=halt.ends_ms if halt else None)
-
-        return await self._decide(act, decide)
+        return await self._halt(act, "blocks", halt, ("not blocked", "blocked"), person)
 
     async def pause(self, act: Act, halt: Halt | None) -> Entry:
         """None: resume."""
+        return await self._halt(act, "pauses", halt, ("drawing", "paused"))
+
+    async def _halt(
+        self, act: Act, table: str, halt: Halt | None, names: tuple[str, str], person: int | None = None
+    ) -> Entry:
+        of = rules.columns(act.scope) | ({} if person is None else {"person_id": person})
+        ends_ms = halt.ends_ms if halt else None
 
         def decide(conn: sqlite3.Connection) -> Entry:
-            before = rules.pauses(conn, act.at_ms).get(act.scope)
-            rules.set_pause(conn, act.scope, halt)
-            names = ["paused" if each else "drawing" for each in (before, halt)]
-            return rules.write(conn, act, *names, ends_ms=halt.ends_ms if halt else None)
+            before = rules.set_halt(conn, table, of, halt, act.at_ms)
+            return rules.write(conn, act, names[before], names[halt is not None], person=person, ends_ms=ends_ms)
 
         return await self._decide(act, decide)
 

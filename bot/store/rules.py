@@ -42,9 +42,6 @@ _BLOCK = """
         AND (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
     ORDER BY ends_ms IS NOT NULL, ends_ms DESC
 """
-_OWN_BLOCK = """
-    SELECT 1 FROM blocks WHERE person_id = ? AND platform = ? AND workspace_id = ? AND (ends_ms IS NULL OR ends_ms > ?)
-"""
 _WAS_HERE = """
     SELECT EXISTS (SELECT 1 FROM jobs
                    WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
@@ -161,26 +158,20 @@ def block_of(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) -
     return Halt(**row) if row else None
 
 
-def own_block(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) -> bool:
-    """Whether a block of this very scope is in force."""
-    return conn.execute(_OWN_BLOCK, (person, *scope, now_ms)).fetchone() is not None
-
-
-def set_block(conn: sqlite3.Connection, person: int, scope: Scope, halt: Halt | None) -> None:
-    conn.execute("DELETE FROM blocks WHERE person_id = ? AND platform = ? AND workspace_id = ?", (person, *scope))
-    if halt:
-        conn.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", (person, *scope, halt.ends_ms, halt.reason))
-
-
 def pauses(conn: sqlite3.Connection, now_ms: int) -> dict[Scope, Halt]:
     rows = conn.execute("SELECT * FROM pauses WHERE ends_ms IS NULL OR ends_ms > ?", (now_ms,)).fetchall()
     return {(row["platform"], row["workspace_id"]): Halt(row["ends_ms"], row["reason"]) for row in rows}
 
 
-def set_pause(conn: sqlite3.Connection, scope: Scope, halt: Halt | None) -> None:
-    conn.execute("DELETE FROM pauses WHERE platform = ? AND workspace_id = ?", scope)
+def set_halt(conn: sqlite3.Connection, table: str, of: dict[str, object], halt: Halt | None, now_ms: int) -> bool:
+    """In `blocks` or `pauses`, in the place of the one that was there; whether that one was still in force."""
+    where = " AND ".join(f"{name} = :{name}" for name in of)
+    old = conn.execute(f"DELETE FROM {table} WHERE {where} RETURNING ends_ms", of).fetchone()
     if halt:
-        conn.execute("INSERT INTO pauses VALUES (?, ?, ?, ?)", (*scope, halt.ends_ms, halt.reason))
+        values = of | asdict(halt)
+        names = ", ".join(values), ", ".join(f":{name}" for name in values)
+        conn.execute(f"INSERT INTO {table} ({names[0]}) VALUES ({names[1]})", values)
+    return old is not None and (old["ends_ms"] is None or old["ends_ms"] > now_ms)
 
 
 def set_reset(conn: sqlite3.Connection, person: int, scope: Scope, counts_ms: int, *, is_capped: bool) -> None:
