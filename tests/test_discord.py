@@ -881,6 +881,32 @@ async def test_a_child_that_has_its_message_goes_on_after_a_restart(api, tmp_pat
         assert len([each for each in thread.messages if each.author is api.bot]) == 1
 
 
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_what_was_answered_is_found_when_its_token_has_ended(api, tmp_path, is_answered):
+    """The bot dies before it writes down that Discord took the answer, and is away for longer than a token lasts."""
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        dying = asyncio.Event()
+
+        async def too_late(*args, **more):
+            dying.set()
+            await asyncio.Event().wait()
+
+        house.store.acknowledged = too_late
+        asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car", "quality": "draft"})
+        await dying.wait()
+        [job] = await house.store.unanswered("discord")
+    api.advance(1200)
+    house.ahead_ms += 1_200_000
+    if not is_answered:
+        api.delete_message(asked.message)
+    async with house:
+        if is_answered:
+            await api.until(lambda: asked.message.attachments and "More…" in asked.message.labels)
+        else:
+            assert (await house.end_of(job.id)).status == Status.CANCELLED
+        assert len([each for each in api.channel.messages if each.author is api.bot]) == is_answered
+
+
 async def test_an_answer_that_did_not_reach_discord_is_said_again(api, tmp_path):
     api.fail("POST", r"/interactions/.*", drop=True)
     async with DiscordHouse(api, tmp_path / "data") as house:
