@@ -166,6 +166,17 @@ async def test_of_a_job_whose_answer_may_not_have_arrived_the_platform_is_asked_
     assert (await store.job_of_message("web", "42")).id == late.id
 
 
+async def test_a_job_that_is_drawn_is_not_queued_by_another_acknowledgement(store, ada, clock, draw):
+    """The first could not post its message, so a second delivery tries that again."""
+    job = await accept_unanswered(store, ada, draw, clock, 60)
+    for _ in range(2):
+        [again] = await store.acknowledged([job.id], now_ms=clock())
+        await store.started(job.id, clock())
+    assert again.status == Status.RUNNING
+    await store.image_done(job.id, Image(0, 7, "done", "/spool/0.png", "ab", 64, 64))
+    assert await store.rendered(job.id, gpu_seconds=1.0, engine="1 cpu", now_ms=clock())
+
+
 async def test_a_token_is_forgotten_when_it_has_ended(store, ada, clock, draw):
     job = await accept_unanswered(store, ada, draw, clock, 60)
     await store.acknowledged([job.id], now_ms=clock())

@@ -140,13 +140,17 @@ class Store:
         return await self._database.run(transaction)
 
     async def acknowledged(self, job_ids: Sequence[str], *, now_ms: int, message_id: str | None = None) -> list[Job]:
-        """The platform took the answer: these jobs are queued, and their message, if known, is kept."""
+        """The platform took the answer: these jobs are queued, and their message, if known, is kept.
+
+        Said of a job once more, it changes nothing: what is drawn already goes on.
+        """
 
         def transaction(conn: sqlite3.Connection) -> list[Job]:
             if message_id:
                 chat.set_message(conn, job_ids, message_id)
             for job_id in job_ids:
-                jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms)
+                if (job := jobs.read(conn, job_id)) and job.status == Status.RECEIVED:
+                    jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms)
             return [job for job_id in job_ids if (job := jobs.read(conn, job_id))]
 
         return await self._database.run(transaction)
