@@ -59,6 +59,11 @@ class Answer:
     text: str
     files: tuple[tuple[str, bytes], ...] = ()  # names and contents: a plot, a table
 
+    def attached(self, most: int) -> tuple[tuple[str, bytes], ...]:
+        """The files, and the whole text as one of them where a message takes at most so many characters."""
+        is_long = len(self.text) > most
+        return (*self.files, ("limner.txt", self.text.encode())) if is_long else self.files
+
 
 @dataclass(frozen=True, slots=True)
 class Given:

@@ -108,7 +108,7 @@ def history(jobs: list[Job], when: When, quote: Quote = str) -> str:
 def settings(view: SettingsView) -> str:
     """One's own defaults, and which of them would be refused."""
     if not view.values:
-        return "You have no defaults of your own. Set some: `/limner settings --ar 3:2 --quality draft`."
+        return "You have no defaults of your own. Set some with `/limner settings`, such as `--ar 3:2 --quality draft`."
     gone = [f"`{as_flags({flag: view.values[flag]})}` can't be used any more." for flag in sorted(view.impossible)]
     return "\n".join([f"Your defaults: `{as_flags(view.values)}`. What `/imagine` says beats them.", *gone])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from itertools import pairwise, product
 
 import pytest
@@ -269,7 +270,13 @@ async def test_more_has_everything_else(api, house):
         "Info", "Vary slightly", "Four more seeds", "How it was made", "Original file", "Report", "Delete"
     ]  # fmt: skip
     info = await api.press(api.bob, more.message, "Info")
-    assert all(fact in info.message.text for fact in ("Seed", "100", "/imagine a red car --seed 100"))
+    shown = [
+        f"**Job** `{job_id(message)}` image 1\n",
+        "**Seed** 100\n",
+        "`/imagine prompt:a red car --seed 100 --quality",
+    ]
+    assert all(fact in info.message.text for fact in shown)
+    assert re.search(r"\*\*Asked\*\* <t:\d+:R>\n", info.message.text)
     how = await api.press(api.bob, more.message, "How it was made")
     await api.until(lambda: how.message.attachments)
     original = await api.press(api.bob, more.message, "Original file")
@@ -644,7 +651,7 @@ async def test_no_prompt_of_ones_own_formats_an_answer(api, house):
     listed = await api.slash(api.ada, api.channel, "limner history")
     info = await api.menu(api.ada, "Image info", message)
     for text in (listed.message.text, info.message.text):
-        assert "<@1>" not in text.replace("`/imagine a car ' <@1>", "")
+        assert "<@1>" not in text.replace("`/imagine prompt:a car ' <@1>", "")
         assert text.count("`") % 2 == text.count("\\`") % 2
 
 
@@ -812,6 +819,22 @@ async def test_a_wrong_token_stops_the_bot_with_one_sentence(api, tmp_path):
         await house.running[-1]
     assert error.value.exit_code == 78
     await house.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(4004, "make a new one"), (4010, "number of shards"), (4011, "start again"), (4012, "newer Limner"),
+     (4013, "newer Limner"), (4014, "none of the privileged ones"), (4000, None)],
+)  # fmt: skip
+async def test_what_the_gateway_refuses_for_good_ends_the_bot_with_one_sentence(api, house, code, said):
+    await api.drop_gateway(code)
+    if said is None:  # this one passes
+        await api.until(lambda: api.is_connected, timeout=30)
+        return
+    with pytest.raises(CannotStart, match=said) as error:
+        async with asyncio.timeout(20):
+            await house.running[-1]
+    assert error.value.exit_code == 78
 
 
 async def test_as_many_shards_as_discord_asks_for(tmp_path):

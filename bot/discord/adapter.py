@@ -119,10 +119,10 @@ class DiscordAdapter:
     async def _content(self, job: Job, live: Live | None, remark: str = "") -> str:
         parent = await self._store.job(job.lineage.job_id) if job.lineage else None
         lineage = messages.plain(wording.lineage_line(job, parent)) if parent else ""
-        mention = await self._mention(job)
+        mention = await self.mention(job)
         return messages.content(job, live, mention, lineage=lineage, remark=remark)
 
-    async def _mention(self, job: Job) -> str:
+    async def mention(self, job: Job) -> str:
         user_id = await self._store.user_id(job.person_id, self.platform)
         return f"<@{user_id}>" if user_id else "someone"
 

@@ -7,7 +7,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.admin import Actor, Admin, Answer
+from bot.admin import Actor, Admin
 from bot.discord import messages
 from bot.discord.adapter import NO_ONE, DiscordAdapter
 from bot.discord.faults import Fault, fault
@@ -91,8 +91,9 @@ async def give(admin: Admin, interaction: discord.Interaction, person: Person, t
     await interaction.response.defer(ephemeral=True, thinking=True)
     key = f"discord:{interaction.id}"
     answer = await admin.administer(actor, text, key=key, when=moment, quote=messages.plain)
+    files = [discord.File(io.BytesIO(data), name) for name, data in answer.attached(messages.MAX_CONTENT)]
     await interaction.edit_original_response(
-        content=clip(answer.text, messages.MAX_CONTENT), attachments=_files(answer), allowed_mentions=NO_ONE
+        content=clip(answer.text, messages.MAX_CONTENT), attachments=files, allowed_mentions=NO_ONE
     )
 
 
@@ -107,13 +108,6 @@ def authority_of(interaction: discord.Interaction) -> Authority:
 
 def roles_of(user: discord.abc.User) -> list[str]:
     return [str(role.id) for role in getattr(user, "roles", ())]
-
-
-def _files(answer: Answer) -> list[discord.File]:
-    files = [discord.File(io.BytesIO(data), name) for name, data in answer.files]
-    if len(answer.text) > messages.MAX_CONTENT:
-        files.append(discord.File(io.BytesIO(answer.text.encode()), "limner.txt"))
-    return files
 
 
 def build(give: _Give) -> app_commands.Group:

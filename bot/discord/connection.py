@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import aiohttp
 import discord
 import yarl
 
+from bot import given
 from bot.admin import Admin
 from bot.discord import commands
 from bot.discord.adapter import NO_ONE, DiscordAdapter
@@ -20,7 +22,6 @@ from bot.discord.faults import Fault, fault
 from bot.discord.interactions import UNREACHED
 from bot.discord.messages import Button
 from bot.errors import CannotStart, Unavailable
-from bot.given import AT_ONCE
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
@@ -99,16 +100,9 @@ def connect(
     client = Client()
     adapter = DiscordAdapter(client, store, now_ms=now_ms)
     admin.platforms["discord"] = GuildPlatform(client, adapter)
-    client.desk = Desk(
-        studio,
-        store,
-        adapter,
-        admin,
-        models=models,
-        given_folder=spool / "given",
-        given_turns=asyncio.Semaphore(AT_ONCE),
-        allowed_hosts=frozenset(settings.discord_attachment_hosts),
-    )
+    hosts = frozenset(settings.discord_attachment_hosts)
+    take = partial(given.take, allowed_hosts=hosts, folder=spool / "given", turns=asyncio.Semaphore(given.AT_ONCE))
+    client.desk = Desk(studio, store, adapter, admin, models=models, take=take)
     client.tree = commands.build(client, client.desk, models, settings.model)
     return Connection(settings, client, store), adapter
 

@@ -1,9 +1,8 @@
 """From what people do on Discord to the studio, and its answers back to them."""
 
-import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -59,13 +58,10 @@ class Desk:
         admin: Admin,
         *,
         models: Catalogue,
-        given_folder: Path,
-        given_turns: asyncio.Semaphore,
-        allowed_hosts: frozenset[str],
+        take: Callable[[given.Source], Awaitable[Path]],
     ):
         self._studio, self._store, self._adapter, self._models = studio, store, adapter, models
-        self._admin = admin
-        self._given_folder, self._given_turns, self._allowed_hosts = given_folder, given_turns, allowed_hosts
+        self._admin, self._take = admin, take
         self._echo, self._offers = Echo(studio, store, adapter, models), Offers()
         self.recover = self._echo.recover
 
@@ -97,7 +93,8 @@ class Desk:
                 is_private = self._studio.parsed(asked.text, options, defaults=own).is_private
                 await interaction.response.defer(ephemeral=is_private, thinking=True)
                 interaction.extras[SEEN_BY_ALL] = not is_private
-                taken = {name: str(await self._take(picture)) for name, picture in pictures.items()}
+                sources = {name: given.Source(it.url, it.size, it.content_type) for name, it in pictures.items()}
+                taken = {name: str(await self._take(source)) for name, source in sources.items()}
                 asked = replace(asked, options={**asked.options, **taken})
             jobs = await self._studio.imagine(
                 person,
@@ -132,11 +129,9 @@ class Desk:
             )
             match answered:
                 case Press():
-                    require_permissions(interaction)
-                    await self._echo.answer(interaction, await self._accept(interaction, person, place, answered))
+                    await self._child(interaction, person, place, answered, is_here=True)
                 case Job():
-                    mention = await self._mention(answered)
-                    await private.job_again(interaction, answered, mention, adapter=self._adapter, studio=self._studio)
+                    await private.job_again(interaction, answered, adapter=self._adapter, studio=self._studio)
                 case Export():
                     await private.export(interaction, answered)
                 case str():
@@ -170,7 +165,6 @@ class Desk:
     async def _pressed(self, interaction: discord.Interaction, person: Person, place: Place, press: Press) -> None:
         job = await self._studio.job(person, press.job_id, place)
         press = meant(press, job)
-        is_moderator = interaction.permissions.manage_messages
         match press.verb:
             case "remix" if not press.text:
                 await private.form(interaction, "Remix", press, as_text(job, press.index, self._models))
@@ -180,11 +174,11 @@ class Desk:
                 buttons = messages.view(more(job, press.index))
                 await tell(interaction, f"`{job.id}` image {press.index + 1}", buttons)
             case "cancel":
+                is_moderator = interaction.permissions.manage_messages
                 await self._studio.cancel(person, job.id, place, is_moderator=is_moderator)
                 await interaction.response.defer()
             case "delete":
-                await self._delete(interaction, person, place, job.id, press.index, is_moderator=is_moderator)
-                await tell(interaction, f"Deleted `{job.id}` image {press.index + 1}.")
+                await self._delete(interaction, person, place, job.id, press.index)
             case "report":
                 is_new = await self._studio.report(person, job.id, press.index, place)
                 await tell(interaction, answers.reported(is_new))
@@ -220,9 +214,7 @@ class Desk:
             press = Press(verb, job.id, next((image.index for image in attachments.done(job)), 0))
             match verb:
                 case "delete":  # all of its pictures
-                    is_moderator = interaction.permissions.manage_messages
-                    await self._delete(interaction, person, place, job.id, None, is_moderator=is_moderator)
-                    await tell(interaction, f"Deleted `{job.id}`.")
+                    await self._delete(interaction, person, place, job.id, None)
                 case "input":
                     await private.form(interaction, "Draw over this picture", press, wording.title(job))
                 case _:
@@ -267,24 +259,17 @@ class Desk:
 
     async def _child(
         self, interaction: discord.Interaction, person: Person, place: Place, press: Press,
-        *, is_confirmed: bool = False,
+        *, is_confirmed: bool = False, is_here: bool = False,
     ) -> None:  # fmt: skip
-        """What a button makes goes to the thread of what it came from."""
+        """What a button makes goes to the thread of what it came from, or `is_here` into the answer."""
         require_permissions(interaction)
-        jobs = await self._accept(interaction, person, place, press, is_confirmed=is_confirmed)
-        if jobs[0].is_private:
-            return await self._echo.answer(interaction, jobs)
-        await self._echo.follow(interaction, jobs)
-
-    async def _accept(
-        self, interaction: discord.Interaction, person: Person, place: Place, press: Press,
-        *, is_confirmed: bool = False,
-    ) -> list[Job]:  # fmt: skip
-        return await self._studio.press(
+        jobs = await self._studio.press(
             person, place, press.verb, press.job_id, press.index,
             key=f"discord:{interaction.id}", text=press.text, is_acknowledged=False, is_confirmed=is_confirmed,
             allows_explicit=is_age_restricted(interaction.channel), callback=callback_of(interaction),
         )  # fmt: skip
+        show = self._echo.answer if is_here or jobs[0].is_private else self._echo.follow
+        await show(interaction, jobs)
 
     async def _require_sight(self, interaction: discord.Interaction, person: Person, job_id: str) -> None:
         """A job of a channel that the person cannot see is unknown to them: ids are short, and can be guessed."""
@@ -317,23 +302,14 @@ class Desk:
                 await self.imagine(interaction, agreed, is_confirmed=True)
 
     async def _delete(
-        self, interaction: discord.Interaction, person: Person, place: Place, job_id: str, index: int | None,
-        *, is_moderator: bool,
-    ) -> Job:  # fmt: skip
+        self, interaction: discord.Interaction, person: Person, place: Place, job_id: str, index: int | None
+    ) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
+        is_moderator = interaction.permissions.manage_messages
         job = await self._studio.delete(person, job_id, index, place, is_moderator=is_moderator)
         if job.place.message_id and not job.is_private:
             await self._adapter.remove(job)
-        return job
-
-    async def _take(self, image: discord.Attachment) -> Path:
-        source = given.Source(image.url, image.size, image.content_type)
-        return await given.take(
-            source, allowed_hosts=self._allowed_hosts, folder=self._given_folder, turns=self._given_turns
-        )
-
-    async def _mention(self, job: Job) -> str:
-        return f"<@{await self._store.user_id(job.person_id, 'discord') or 0}>"
+        await tell(interaction, f"Deleted `{job_id}`{'' if index is None else f' image {index + 1}'}.")
 
     @asynccontextmanager
     async def _answering(

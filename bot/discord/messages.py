@@ -16,6 +16,7 @@ MAX_LINE = 400  # of what stands under the first line
 MAX_ALT_TEXT = 1024
 MAX_LABEL = 80
 STYLES = {"cancel": discord.ButtonStyle.danger, "delete": discord.ButtonStyle.danger}
+_MARKED = ("Job", "Asked")  # facts that nobody typed, an id and a time
 _LINK = re.compile(r":(?=//)")
 _MENTION = re.compile(r"<(?=\S)")
 _MARK = re.compile(r"[\\*_~|`\[\]]|^[>#-]")
@@ -68,11 +69,15 @@ def content(job: Job, live: Live | None, mention: str, *, lineage: str = "", rem
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """Labels and values, a line each; what is to be copied stands in a code span that no prompt can end."""
+    """Labels and values of `answers.info`, a line each; the command to copy is in a code span that it cannot end."""
     shown = []
     for label, value in rows:
-        code = clip(value.strip("`").replace("`", "'"), 900)
-        shown.append(f"**{label}** " + (f"`{code}`" if value.startswith("`") else clip(plain(value), 700)))
+        if label == "Again":
+            code = value.strip("`").replace("`", "'").replace("/imagine ", "/imagine prompt:", 1)  # as Discord reads it
+            value = f"`{clip(code, 900)}`"
+        elif label not in _MARKED:
+            value = clip(plain(value), 700)
+        shown.append(f"**{label}** {value}")
     return clip("\n".join(shown), MAX_CONTENT)
 
 

@@ -24,11 +24,9 @@ async def facts(interaction: discord.Interaction, view: Info) -> None:
     await tell(interaction, messages.facts(answers.info(view, messages.moment)))
 
 
-async def job_again(
-    interaction: discord.Interaction, job: Job, mention: str, *, adapter: DiscordAdapter, studio: Studio
-) -> None:
+async def job_again(interaction: discord.Interaction, job: Job, *, adapter: DiscordAdapter, studio: Studio) -> None:
     """A job once more, only for the asker; one that waited for being asked is delivered by that."""
-    content = messages.content(job, None, mention)
+    content = messages.content(job, None, await adapter.mention(job))
     if not attachments.done(job):
         return await tell(interaction, content)
     attachments.require_sight(job, is_age_restricted=is_age_restricted(interaction.channel))
