@@ -89,6 +89,7 @@ class DiscordHouse:
         await self.engine.close()
         await self.store.close()
         assert_pings_are_forbidden(self.api)
+        assert_creates_are_named(self.api)
 
     async def job(self, job_id):
         return await self.store.job(job_id)
@@ -116,6 +117,12 @@ def assert_pings_are_forbidden(api):
             assert form["content"].startswith(f"<@{users[0]}> `"), where
             assert form["content"].endswith("` is ready"), where
             assert len(users) == 1, where
+
+
+def assert_creates_are_named(api):
+    """Each has a nonce that a repetition would have too, also after a crash; discord.py's own are random numbers."""
+    made = [each for each in api.requests if (each.method, each.template) == ("POST", MESSAGES[0]) and each.form]
+    assert not [each.form for each in made if each.form["nonce"].isdigit()]
 
 
 def written_by(request):

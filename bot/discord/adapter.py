@@ -96,8 +96,8 @@ class DiscordAdapter:
         return messages.plain(text)
 
     async def say(self, channel_id: str, text: str) -> None:
-        channel = self._client.get_partial_messageable(int(channel_id))
-        await channel.send(clip(text, messages.MAX_CONTENT), allowed_mentions=NO_ONE, suppress_embeds=True)
+        text, channel = clip(text, messages.MAX_CONTENT), self._client.get_partial_messageable(int(channel_id))
+        await channel.send(text, nonce=nonce(f"say:{text}"), allowed_mentions=NO_ONE, suppress_embeds=True)
 
     async def take_down(self, channel_id: str, message_id: str) -> None:
         try:

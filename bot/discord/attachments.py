@@ -39,7 +39,7 @@ async def pictures(job: Job, file_bytes: int) -> Pictures:
         for image, (data, _) in zip(images, fitted, strict=True)
     ]
     lowest = min((quality for _, quality in fitted if quality), default=None)
-    remark = f"JPEG quality {lowest} to fit this server's limit; the PNG is under More…" if lowest else ""
+    remark = f"JPEG quality {lowest} to fit Discord's limit here; the PNG is under More…" if lowest else ""
     return Pictures(files, remark)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import discord
 
-from bot.discord.adapter import NO_ONE, answering
+from bot.discord.adapter import NO_ONE, answering, nonce
 from bot.errors import NoPermission
 from bot.jobs import Place
 from bot.store import Callback
@@ -71,7 +71,9 @@ async def reply(message: discord.Message, text: str, view: discord.ui.View | Non
     """To a message nothing can be answered in private, so it does not stay."""
     shown: dict[str, Any] = {"reference": answering(message.channel.id, message.id)} | ({"view": view} if view else {})
     try:
-        await message.channel.send(text, allowed_mentions=NO_ONE, delete_after=30, **shown)
+        await message.channel.send(
+            text, nonce=nonce(f"reply:{message.id}"), allowed_mentions=NO_ONE, delete_after=30, **shown
+        )
     except UNREACHED as error:
         log.info("message %s could not be answered: %r", message.id, error)
 
