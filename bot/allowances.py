@@ -76,6 +76,10 @@ class Rule:
     ends_ms: int | None = None
     is_capped: bool = False  # an admin of the place has set it: more than the place's cap does not count
 
+    @property
+    def is_empty(self) -> bool:
+        return self.units is self.weight is self.waiting is None
+
 
 def units_for(rules: Iterable[Rule], roles: Collection[str], default: int, model: str = "") -> int | None:
     """The allowance of one person, of the rules that are in force where they ask; None: this model has none.

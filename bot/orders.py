@@ -210,8 +210,11 @@ def _sentence(verb: str, args: list[str], options: dict[str, str]) -> tuple[list
     """The words of a sentence are one. `pause 2h gaming` says what `pause --until 2h --reason gaming` says."""
     if verb != "pause":
         return [" ".join(args)][: len(args)], options
-    span, words = (args[:1], args[1:]) if args and _is_time(args[0]) else ([], args)
-    named = dict(zip(["until"], span, strict=False)) | ({"reason": " ".join(words)} if words else {})
+    named: dict[str, str] = {}
+    if args and _is_time(args[0]):
+        named["until"], args = args[0], args[1:]
+    if args:
+        named["reason"] = " ".join(args)
     if twice := named.keys() & options.keys():
         raise BadOption(f"--{min(twice)}", "is given twice", allowed="once")
     return [], options | named

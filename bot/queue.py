@@ -164,21 +164,14 @@ class FairQueue:
 
 def _choose(waiting: Iterable[Waiting], drawing: list[Waiting]) -> Waiting | None:
     """The first that fits. Only people who have images in the engine are passed over: nobody else's turn is lost."""
-    images, is_alone = _images_by_person(drawing), any(each.is_suspect for each in drawing)
-    drawn = sum(images.values())
+    people, drawn = {each.person_id for each in drawing}, sum(each.images for each in drawing)
+    is_alone = any(each.is_suspect for each in drawing)
     for candidate in waiting:
         if candidate.is_suspect or is_alone:
             return None if drawing else candidate
-        limit = IMAGES_AT_ONCE if candidate.person_id in images else IMAGES_WITH_GUESTS
+        limit = IMAGES_AT_ONCE if candidate.person_id in people else IMAGES_WITH_GUESTS
         if not drawing or drawn + candidate.images <= limit:
             return candidate
-        if candidate.person_id not in images:
+        if candidate.person_id not in people:
             return None
     return None
-
-
-def _images_by_person(drawing: list[Waiting]) -> Mapping[int, int]:
-    images: dict[int, int] = {}
-    for each in drawing:
-        images[each.person_id] = images.get(each.person_id, 0) + each.images
-    return images

@@ -25,22 +25,21 @@ class Rulebook:
 
     async def allow(self, act: Act, rule: Rule, limits: Limits, *, label: str = "") -> Entry:
         """Set an allowance; a rule that says nothing takes it back. `label` is what the audit calls its subject."""
-
         person = int(rule.subject_id) if rule.subject == "person" else None
 
         def decide(conn: sqlite3.Connection) -> Entry:
             before = rules.the_rule(conn, rule, act.at_ms)
-            kept = replace(rule, weight=rule.weight or (before and before.weight) or None)
-            kept = replace(kept, waiting=rule.waiting or (before and before.waiting) or None)
-            if rule.units is None and (rule.weight or rule.waiting) and before:
+            kept = rule
+            if before and not rule.is_empty:
+                kept = replace(rule, weight=rule.weight or before.weight, waiting=rule.waiting or before.waiting)
+            if before and not rule.is_empty and rule.units is None:
                 kept = replace(kept, units=before.units, ends_ms=before.ends_ms)
-            elif rule.units is None and not (rule.weight or rule.waiting):
-                kept = rule
             was = _said(before or replace(rule, units=None, weight=None, waiting=None))
             if before is None and rule.subject == "person" and not rule.model:
                 was = str(_common(conn, act, limits))
             if rule.subject != "place":
-                _require_cap(conn, act, limits, (kept.units or 0) + _granted(conn, person, act))
+                granted = ledger.granted(conn, person, act.scope, act.at_ms) if person else 0
+                _require_cap(conn, act, limits, (kept.units or 0) + granted)
             rules.set_rule(conn, replace(kept, is_capped=act.is_capped))
             subject = ", ".join(each for each in (label, rule.model) if each)
             return rules.write(conn, act, was, _said(kept), person=person, subject=subject, ends_ms=kept.ends_ms)
@@ -136,10 +135,6 @@ def _require_cap(conn: sqlite3.Connection, act: Act, limits: Limits, units: int)
     cap = cap_of(rules.in_force(conn, act.scope, 0, act.at_ms), limits)
     if act.is_capped and units > cap:
         raise AboveCap(cap)
-
-
-def _granted(conn: sqlite3.Connection, person: int | None, act: Act) -> int:
-    return ledger.granted(conn, person, act.scope, act.at_ms) if person else 0
 
 
 def _common(conn: sqlite3.Connection, act: Act, limits: Limits) -> int:

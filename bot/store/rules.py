@@ -138,7 +138,7 @@ def in_force(conn: sqlite3.Connection, scope: Scope, person: int, now_ms: int) -
 def set_rule(conn: sqlite3.Connection, rule: Rule) -> None:
     """A rule that says nothing is removed."""
     values = asdict(rule) | columns(rule.scope)
-    if rule.units is rule.weight is rule.waiting is None:
+    if rule.is_empty:
         conn.execute(f"DELETE FROM allowances WHERE {_THE_RULE}", values)
     else:
         conn.execute(_SET_RULE, values)
