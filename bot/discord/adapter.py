@@ -202,6 +202,17 @@ class DiscordAdapter:
             return replace(place, message_id=str(message.id), thread_id=thread_id)
         raise Undeliverable("there is no channel left where the bot may post it")
 
+    async def found(self, job: Job) -> str | None:
+        """The id of the message that everybody sees of a job of some minutes ago, if there is one."""
+        try:
+            channel = self._client.get_partial_messageable(int(_channel(job.place)))
+            message = await self._posted_before(channel, job)
+        except discord.HTTPException as error:
+            if fault(error) == Fault.PASSING:
+                raise
+            return None
+        return str(message.id) if message else None
+
     async def _posted_before(self, channel: discord.PartialMessageable, job: Job) -> discord.Message | None:
         """A message that a try of long ago has left: Discord has forgotten its nonce by now."""
         if self._now_ms() - job.created_ms < NONCE_MS:

@@ -90,7 +90,10 @@ class Echo:
             await self._studio.acknowledged([job])
 
     async def recover(self, until_ms: int | None = None) -> None:
-        """Of what was being answered when the bot stopped, or until then, Discord knows whether the answer arrived."""
+        """Of what was being answered when the bot stopped, or until then, Discord knows whether the answer arrived.
+
+        While the token lasts it is asked for the answer; later for a message that says it is the job's.
+        """
         for job in await self._store.unanswered("discord"):
             if until_ms is not None and job.created_ms > until_ms:
                 continue
@@ -99,6 +102,7 @@ class Echo:
                 continue
             token = await self._store.token(job.id, job.created_ms)
             message_id = await self._answered_in(token) if token else None
+            message_id = message_id or await self._adapter.found(job)  # where its token has ended meanwhile
             if message_id is None:
                 await self._studio.withdrawn([job])
             elif await self._store.job_of_message("discord", message_id):  # a button, on the message of another job

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.allowances import Limits, waiting_for, weight_for
+from bot.allowances import DAY_MS, Limits, waiting_for, weight_for
 from bot.errors import Blocked, QueueFull
 from bot.jobs import Identity, Image, Job, Person, Place, Status
 from bot.store import chat, jobs, ledger, outbox, people, rules
@@ -234,11 +234,11 @@ class Store:
     async def resume(self, now_ms: int) -> list[Pending]:
         """Queue what the last process had accepted or begun; all that is queued, in the order of acceptance.
 
-        A job whose platform may not have taken the answer waits for `acknowledged`, or has ended with its callback.
+        A job whose platform may not have taken the answer waits for `acknowledged`; a day after its callback it ends.
         """
 
         def transaction(conn: sqlite3.Connection) -> list[Pending]:
-            for job in chat.never_answered(conn, now_ms):
+            for job in chat.never_answered(conn, now_ms - DAY_MS):
                 end(conn, job.id, Status.CANCELLED, now_ms, detail="the platform never took the answer")
             chat.forget_callbacks(conn, now_ms)
             for job in [*jobs.select(conn, "status = 'running'", ()), *chat.needs_no_answer(conn)]:
