@@ -205,8 +205,8 @@ def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp
     seconds = [f"--{stage}-minutes=0.02" for stage in ("vae", "text", "unet", "decoder", "upscaler", "classifier")]
     command = [
         sys.executable, "-m", "engine.builtin.train", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
-        "--scenes", "32", "--upscaler-scenes", "1", "--classifier-scenes", "32", "--batch", "4",
-        "--evaluated", "2", "--no-compile", "--workers", "0", *seconds,
+        "--scenes", "32", "--upscaler-scenes", "1", "--batch", "4", "--no-compile", "--workers", "0",
+        "--evaluated", "2", *seconds,
     ]  # fmt: skip
     first = subprocess.run(command, capture_output=True, text=True, check=True, cwd=WEIGHTS.parents[2])
     assert "stage export" in first.stdout
