@@ -85,9 +85,12 @@ def add_same_words(tokenizer: CLIPTokenizer, encoder: CLIPTextModel) -> None:
         rows[tokenizer.convert_tokens_to_ids(word)] = rows[tokenizer.get_vocab()[learnt]]
 
 
-def random_caption(rng: random.Random) -> Caption:
-    """A training caption of a scene that was never drawn; the labels are free."""
-    told = caption(random_scene(rng.randrange(TRAIN_SEEDS, 2**31)), rng)
+def random_caption(rng: random.Random, several: bool = False) -> Caption:
+    """A training caption of a scene that was never drawn, or of two or three objects; the labels are free."""
+    scene = random_scene(rng.randrange(TRAIN_SEEDS, 2**31))
+    while several and len(scene.objects) < 2:
+        scene = random_scene(rng.randrange(TRAIN_SEEDS, 2**31))
+    told = caption(scene, rng)
     return Caption(noisy(told.text, rng), told.named)
 
 
@@ -149,6 +152,7 @@ def _understood(place: Place, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, 
 
 
 def _caption_batches(batch: int, start: int) -> Iterator[list[Caption]]:
+    """Half of them of several objects: which has which shape and colour is not learnt from the share that scenes have."""
     rng = random.Random(f"captions {start}")
     while True:
-        yield [random_caption(rng) for _ in range(batch)]
+        yield [random_caption(rng, several=i % 2 == 0) for i in range(batch)]

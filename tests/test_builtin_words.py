@@ -106,3 +106,11 @@ def test_unknown_words_needs_neither_torch_nor_pillow():
     code = "import sys, engine.builtin.words; sys.exit(bool({'torch', 'PIL', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert "jacket" in vocabulary()
+
+
+def test_half_of_the_captions_that_the_text_encoder_learns_from_tell_of_several_objects():
+    from recipe.text import _caption_batches
+
+    told = next(_caption_batches(64, 0))
+    assert sum("shape 1" in each.named for each in told) >= 32
+    assert sum("setting" in each.named or "subject" in each.named for each in told) >= 20
