@@ -152,7 +152,7 @@ def _understood(place: Place, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, 
 
 
 def _caption_batches(batch: int, start: int) -> Iterator[list[Caption]]:
-    """Half of them of several objects: which has which shape and colour is not learnt from the share that scenes have."""
+    """Half of them of several objects: from their share of the scenes it is not learnt which has which colour."""
     rng = random.Random(f"captions {start}")
     while True:
         yield [random_caption(rng, several=i % 2 == 0) for i in range(batch)]
