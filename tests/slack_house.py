@@ -1,5 +1,6 @@
 """A house with Slack as its platform, which is on loopback; a fake engine is in a real child process."""
 
+import asyncio
 import socket
 
 import yaml
@@ -8,6 +9,7 @@ from bot.settings import Settings
 from bot.slack.connection import connect
 from bot.slack.manifest import manifest
 from tests.house import ChatHouse
+from tests.running import Limner
 
 PATH = "/slack/events"
 
@@ -68,6 +70,54 @@ def assert_pings_nobody_unasked(api):
             if message.author is api.bot:
                 assert len(message.pings) <= (" is ready" in message.text), (message.fallback, message.blocks)
                 assert not message.links, (message.fallback, message.blocks)
+
+
+class SlackLimner(Limner):
+    """The real process, in one of the two modes of Slack."""
+
+    def __init__(self, api, data, engine="fake", *, mode="socket", **settings):
+        self.api, self.mode, self.slack_port = api, mode, free_port()
+        of_mode = {"LIMNER_SLACK_APP_TOKEN": api.app_token}
+        if mode == "http":
+            of_mode = {"LIMNER_SLACK_SIGNING_SECRET": api.signing_secret, "LIMNER_SLACK_PORT": str(self.slack_port)}
+        super().__init__(
+            data,
+            engine,
+            LIMNER_SLACK_BOT_TOKEN=api.bot_token,
+            LIMNER_SLACK_API_URL=api.url,
+            LIMNER_SLACK_FILE_HOSTS=api.files_host,
+            **of_mode,
+            **settings,
+        )
+
+    async def connect(self):
+        await self.start()
+        await connected(self.api, self.mode, self.slack_port, timeout=30)
+
+    async def fails(self):
+        """The exit code of a start that ends by itself, maybe before the page answers."""
+        starting = asyncio.create_task(self.start())
+        try:
+            await self.api.until(lambda: self.log.count("LIMNER_") or self.log.count("scope"), 30)
+            async with asyncio.timeout(30):
+                return await self.wait()
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+
+    @property
+    def log(self):
+        file = self.data.parent / "limner.log"
+        return file.read_text() if file.exists() else ""
+
+
+def of_jobs(api, channel=None):
+    """The messages of jobs in a channel, thread replies included, oldest first."""
+    return [m for m in (channel or api.channel).messages if m.author is api.bot and m.metadata]
+
+
+def is_done(message):
+    return bool(message.pictures) and "More…" in message.labels
 
 
 def job_id(message):

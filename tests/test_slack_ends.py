@@ -5,9 +5,8 @@ import signal
 
 import pytest
 
-from tests.running import Limner
 from tests.slack_api import SlackAPI
-from tests.slack_house import connected, free_port, job_id
+from tests.slack_house import SlackLimner, job_id, of_jobs
 
 DRAFT = "--quality draft"
 
@@ -19,54 +18,11 @@ async def api():
         api.assert_valid()
 
 
-class SlackLimner(Limner):
-    """On Slack in one of its two modes."""
-
-    def __init__(self, api, data, engine="fake", *, mode="socket", **settings):
-        self.api, self.mode, self.slack_port = api, mode, free_port()
-        of_mode = {"LIMNER_SLACK_APP_TOKEN": api.app_token}
-        if mode == "http":
-            of_mode = {"LIMNER_SLACK_SIGNING_SECRET": api.signing_secret, "LIMNER_SLACK_PORT": str(self.slack_port)}
-        super().__init__(
-            data,
-            engine,
-            LIMNER_SLACK_BOT_TOKEN=api.bot_token,
-            LIMNER_SLACK_API_URL=api.url,
-            LIMNER_SLACK_FILE_HOSTS=api.files_host,
-            **of_mode,
-            **settings,
-        )
-
-    async def connect(self):
-        await self.start()
-        await connected(self.api, self.mode, self.slack_port, timeout=30)
-
-    async def fails(self):
-        """The exit code of a start that ends by itself, maybe before the page answers."""
-        starting = asyncio.create_task(self.start())
-        try:
-            await self.api.until(lambda: self.log.count("LIMNER_") or self.log.count("scope"), 30)
-            async with asyncio.timeout(30):
-                return await self.wait()
-        finally:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-
-    @property
-    def log(self):
-        file = self.data.parent / "limner.log"
-        return file.read_text() if file.exists() else ""
-
-
 @pytest.fixture(params=["socket", "http"])
 async def limner(api, tmp_path, request):
     limner = SlackLimner(api, tmp_path / "data", mode=request.param)
     yield limner
     await limner.close()
-
-
-def of_jobs(api):
-    return [m for m in api.channel.messages if m.author is api.bot and m.metadata]
 
 
 def files_in(api):

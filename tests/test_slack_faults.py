@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from tests.slack_api import SlackAPI
-from tests.slack_house import SlackHouse, job_id
-from tests.test_slack_ends import SlackLimner
+from tests.slack_house import SlackHouse, SlackLimner, job_id
 from tests.test_slack_flows import a_picture, imagine
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from bot.feed import Live
 from bot.jobs import Identity, Status
 from tests.slack_api import PRIVATE, NotOffered, SlackAPI, Upload
-from tests.slack_house import SlackHouse, install, job_id
+from tests.slack_house import SlackHouse, install, job_id, of_jobs
 
 MODES = ["socket", "http"]
 DRAFT = "--quality draft"
@@ -39,12 +39,6 @@ async def house(api, tmp_path, mode):
 def slow_steps(monkeypatch):
     """Pictures take some seconds, as on a real engine."""
     monkeypatch.setenv("LIMNER_FAKE_STEP_SECONDS", "0.35")
-
-
-def of_jobs(api, channel=None):
-    """The messages of jobs in a channel, thread replies included, oldest first."""
-    there = (channel or api.channel).messages
-    return [m for m in there if m.author is api.bot and m.metadata]
 
 
 async def imagine(api, text="a red car", user=None, channel=None):

@@ -5,9 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from tests.running import Limner
 from tests.slack_api import SlackAPI, Upload
-from tests.slack_house import connected, free_port
+from tests.slack_house import SlackLimner, is_done, of_jobs
 from tests.test_discord_loopback import WATCHED, engine_of, internet_sockets, is_loopback, reached
 
 DRAFT = "--quality draft"
@@ -22,23 +21,10 @@ async def api():
 
 @pytest.mark.parametrize("mode", ["socket", "http"])
 async def test_a_whole_flow_reaches_nothing_but_loopback(api, tmp_path, mode):
-    log, port = tmp_path / "reached", free_port()
-    of_mode = {
-        "socket": {"LIMNER_SLACK_APP_TOKEN": api.app_token},
-        "http": {"LIMNER_SLACK_SIGNING_SECRET": api.signing_secret, "LIMNER_SLACK_PORT": str(port)},
-    }[mode]
-    limner = Limner(
-        tmp_path / "data",
-        "fake",
-        program=("-c", WATCHED, str(log)),
-        LIMNER_SLACK_BOT_TOKEN=api.bot_token,
-        LIMNER_SLACK_API_URL=api.url,
-        LIMNER_SLACK_FILE_HOSTS=api.files_host,
-        **of_mode,
-    )
+    log = tmp_path / "reached"
+    limner = SlackLimner(api, tmp_path / "data", mode=mode, program=("-c", WATCHED, str(log)))
     try:
-        await limner.start()
-        await connected(api, mode, port, timeout=30)
+        await limner.connect()
         await whole_flow(api)
         assert internet_sockets(limner.pid)
         assert internet_sockets(engine_of(limner.pid)) == []
@@ -65,11 +51,3 @@ async def whole_flow(api):
     await api.mention(api.ada, api.channel, f"a boat {DRAFT}", uploads=(Upload(given.getvalue()),))
     await api.until(lambda: len(of_jobs(api)) == 3 and is_done(of_jobs(api)[-1]), 30)
     assert len(api.downloads) == 1
-
-
-def of_jobs(api):
-    return [message for message in api.channel.messages if message.author is api.bot and message.metadata]
-
-
-def is_done(message):
-    return bool(message.pictures) and "More…" in message.labels

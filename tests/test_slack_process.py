@@ -7,9 +7,8 @@ import signal
 import pytest
 from PIL import Image
 
-from tests.running import Limner
 from tests.slack_api import SlackAPI, Upload
-from tests.slack_house import connected, free_port
+from tests.slack_house import SlackLimner, is_done, of_jobs
 from tests.test_discord_loopback import WATCHED, engine_of, internet_sockets, is_loopback, reached
 
 DRAFT = "--quality draft"
@@ -27,46 +26,17 @@ def mode(request):
     return request.param
 
 
-def a_limner(api, data, mode, engine="fake", **more):
-    settings = {
-        "LIMNER_SLACK_BOT_TOKEN": api.bot_token,
-        "LIMNER_SLACK_API_URL": api.url,
-        "LIMNER_SLACK_FILE_HOSTS": api.files_host,
-    }
-    if mode == "socket":
-        return Limner(data, engine, LIMNER_SLACK_APP_TOKEN=api.app_token, **settings, **more)
-    port = str(free_port())
-    limner = Limner(
-        data, engine, LIMNER_SLACK_SIGNING_SECRET=api.signing_secret, LIMNER_SLACK_PORT=port, **settings, **more
-    )
-    limner.slack_port = int(port)
-    return limner
-
-
 @pytest.fixture
 async def limner(api, tmp_path, mode):
-    limner = a_limner(api, tmp_path / "data", mode)
+    limner = SlackLimner(api, tmp_path / "data", mode=mode)
     yield limner
     await limner.close()
-
-
-async def start(api, limner, mode):
-    await limner.start()
-    await connected(api, mode, getattr(limner, "slack_port", None), timeout=30)
-
-
-def of_jobs(api, channel=None):
-    return [m for m in (channel or api.channel).messages if m.author is api.bot and m.metadata]
-
-
-def is_done(message):
-    return bool(message.pictures) and "More…" in message.labels
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGTERM])
 async def test_what_was_accepted_is_drawn_after_a_restart(api, limner, mode, with_signal, monkeypatch):
     monkeypatch.setenv("LIMNER_FAKE_STEP_SECONDS", "0.3")
-    await start(api, limner, mode)
+    await limner.connect()
     for person in (api.ada, api.bob, api.olga):
         await api.slash(person, api.channel, "/imagine", f"a red car {DRAFT}")
     await api.until(
@@ -74,7 +44,7 @@ async def test_what_was_accepted_is_drawn_after_a_restart(api, limner, mode, wit
     )
     await limner.end(with_signal)
     monkeypatch.setenv("LIMNER_FAKE_STEP_SECONDS", "0.01")
-    await start(api, limner, mode)
+    await limner.connect()
     await api.until(lambda: all(map(is_done, of_jobs(api))), 60)
     assert len(of_jobs(api)) == 3
     assert [len([m for m in api.channel.thread(message) if m.files]) for message in of_jobs(api)] == [1, 1, 1]
@@ -93,16 +63,16 @@ async def test_what_was_accepted_is_drawn_after_a_restart(api, limner, mode, wit
 )
 @pytest.mark.parametrize("was_taken", [True, False])
 async def test_killed_at_any_request_it_shows_every_picture_once(api, tmp_path, method, was_taken):
-    limner = a_limner(api, tmp_path / "data", "socket")
+    limner = SlackLimner(api, tmp_path / "data")
     try:
-        await start(api, limner, "socket")
+        await limner.connect()
         hold = api.hold(method, after=was_taken, times=1)
         await api.slash(api.ada, api.channel, "/imagine", f"a red car {DRAFT}", wait=None)
         await api.until(lambda: hold.hits, 30)
         await limner.end(signal.SIGKILL)
         if was_taken:
             hold.release()
-        await start(api, limner, "socket")
+        await limner.connect()
         await api.until(lambda: any(map(is_done, of_jobs(api))), 60)
         shared = [message for message in api.channel.messages if message.files]
         assert (len(shared), len(shared[0].files)) == (1, 1)
@@ -112,9 +82,9 @@ async def test_killed_at_any_request_it_shows_every_picture_once(api, tmp_path, 
 
 
 async def test_the_built_in_model_draws_2048_px_from_slash_to_thread(api, tmp_path):
-    limner = a_limner(api, tmp_path / "data", "socket", "torch")
+    limner = SlackLimner(api, tmp_path / "data", "torch")
     try:
-        await start(api, limner, "socket")
+        await limner.connect()
         await api.slash(api.ada, api.channel, "/imagine", "a red car on a mountain road --ar 16:9")
         message = (await api.until(lambda: of_jobs(api)))[0]
         await api.until(lambda: is_done(message), 90)
@@ -129,7 +99,7 @@ async def test_the_built_in_model_draws_2048_px_from_slash_to_thread(api, tmp_pa
 
 
 async def test_a_revoked_token_ends_the_process_with_78_and_one_sentence(api, tmp_path, limner, mode):
-    await start(api, limner, mode)
+    await limner.connect()
     api.revoke_token()
     await api.slash(api.ada, api.channel, "/imagine", "a secret prompt of ada's")
     async with asyncio.timeout(30):
@@ -142,9 +112,9 @@ async def test_a_revoked_token_ends_the_process_with_78_and_one_sentence(api, tm
 
 async def test_a_whole_flow_reaches_nothing_but_loopback_and_logs_no_secret(api, tmp_path, mode):
     log = tmp_path / "reached"
-    limner = a_limner(api, tmp_path / "data", mode, program=("-c", WATCHED, str(log)))
+    limner = SlackLimner(api, tmp_path / "data", mode=mode, program=("-c", WATCHED, str(log)))
     try:
-        await start(api, limner, mode)
+        await limner.connect()
         await api.slash(api.ada, api.channel, "/imagine", f"a secret prompt {DRAFT}")
         message = (await api.until(lambda: of_jobs(api), 30))[0]
         await api.until(lambda: is_done(message), 30)
