@@ -159,6 +159,19 @@ _XMP = (
 )
 
 
+def write_image(
+    folder: Path, index: int, pixels: Pixels, frames: list[Pixels], text: Mapping[str, str]
+) -> tuple[Path, str]:
+    """The message's JPEG, the film strip of `frames` and the original, whose path and SHA-256 it gives.
+
+    Raises OSError as `write_file` does.
+    """
+    write_file(folder / f"{index}.jpg", jpeg(pixels, text))
+    write_file(folder / f"{index}.strip.jpg", film_strip(frames))
+    original = folder / f"{index}.png"
+    return original, write_file(original, png(pixels, text))
+
+
 def write_file(path: Path, content: bytes) -> str:
     """Put `content` at `path` whole or not at all, synced to disk; return its SHA-256.
 

@@ -133,17 +133,13 @@ class FakeEngine:
             self._channel.send(Done(job_id=job.job_id, gpu_seconds=seconds, model_hash="fake"))
 
     def _finish(self, job: Generate, index: int, *, is_flagged: bool) -> None:
-        request, spool = job.request, Path(job.spool_dir)
-        seed = _seed(request, index)
+        request, seed = job.request, _seed(job.request, index)
         if is_flagged and job.if_flagged == "withhold":
             self._channel.send(ImageWithheld(job_id=job.job_id, index=index, seed=seed))
             return
         pixels = _picture(request, index, request.width, request.height)
-        text = encode.provenance(request, seed, "fake")
-        encode.write_file(spool / f"{index}.jpg", encode.jpeg(pixels, text))
-        encode.write_file(spool / f"{index}.strip.jpg", encode.film_strip([_picture(request, index, 64, 64)] * 3))
-        path = spool / f"{index}.png"
-        sha256 = encode.write_file(path, encode.png(pixels, text))
+        text, frames = encode.provenance(request, seed, "fake"), [_picture(request, index, 64, 64)] * 3
+        path, sha256 = encode.write_image(Path(job.spool_dir), index, pixels, frames, text)
         self._channel.send(
             ImageDone(
                 job_id=job.job_id,

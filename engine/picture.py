@@ -120,11 +120,8 @@ def write(picture: Picture, pixels: encode.Pixels) -> Written:
     if draw.init_image and draw.mask:
         fitted = redraw.pasted(fitted, draw.init_image, draw.mask)
     text = encode.provenance(request, picture.seed, picture.job.model_hash)
-    path = spool / f"{index}.png"
     try:
-        encode.write_file(spool / f"{index}.jpg", encode.jpeg(fitted, text))
-        encode.write_file(spool / f"{index}.strip.jpg", encode.film_strip(picture.frames))
-        sha256 = encode.write_file(path, encode.png(fitted, text))
+        path, sha256 = encode.write_image(spool, index, fitted, picture.frames, text)
     except OSError as error:
         return Written(picture, None, f"{spool}: {error.strerror}")
     picture.spent("write", time.monotonic() - started)

@@ -42,19 +42,8 @@ class Clock:
 
 def a_draw() -> Draw:
     """A small one: a draft of a few steps."""
-    return Draw(
-        prompt="a red car",
-        negative_prompt=None,
-        model="builtin",
-        seed=7,
-        count=1,
-        steps=4,
-        guidance_scale=4.0,
-        scheduler="dpmpp_2m",
-        width=64,
-        height=64,
-        quality="draft",
-    )
+    plain = read_catalogue()["builtin"].plain_draw("draft")
+    return msgspec.structs.replace(plain, prompt="a red car", seed=7, steps=4, width=64, height=64)
 
 
 def wanted(draw: Draw, units: int = 1, **changes: object) -> Wanted:

@@ -28,18 +28,7 @@ from engine.protocol import Draw, Upscale
 
 NOW_MS = 1_800_000_000_000
 WHEN = relative(NOW_MS)
-CAR = Draw(
-    prompt="a red car on a mountain road",
-    negative_prompt=None,
-    model="builtin",
-    seed=4182,
-    count=1,
-    steps=20,
-    guidance_scale=4.0,
-    scheduler="dpmpp_2m",
-    width=2048,
-    height=2048,
-)
+CAR = changed(read_catalogue()["builtin"].plain_draw(), prompt="a red car on a mountain road", seed=4182)
 
 
 def image(index: int = 0, status: str = "done") -> Image:

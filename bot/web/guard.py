@@ -47,6 +47,11 @@ def answer(value: object, *, status: int = 200) -> web.Response:
     )
 
 
+def told(title: str, body: str, **more: object) -> web.Response:
+    """What a person reads."""
+    return answer({"answer": {"title": title, "body": body, "actions": [], **more}})
+
+
 def problem(status: int, code: str, title: str, body: str = "") -> web.Response:
     return answer({"error": {"code": code, "title": title, "body": body, "actions": []}}, status=status)
 

@@ -23,7 +23,7 @@ from bot.privacy import Export
 from bot.studio import Studio
 from bot.web import documents
 from bot.web.documents import Document, moment
-from bot.web.guard import MAX_BODY_BYTES, add_headers, answer, guard
+from bot.web.guard import MAX_BODY_BYTES, add_headers, answer, guard, told
 from bot.web.stream import Streams
 from engine.catalogue import Catalogue
 from engine.protocol import Ready
@@ -125,7 +125,7 @@ class Site:
         actor = Actor(await self._person(), Authority.OPERATOR, HERE)
         found = await self._admin.administer(actor, text, key=key, when=moment)
         files = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in found.files]
-        return answer({"answer": {"title": "/limner-admin", "body": found.text, "actions": [], "files": files}})
+        return told("/limner-admin", found.text, files=files)
 
     async def _asked(self, ask: Ask, key: str) -> web.Response:
         """The answer to `/limner VERB …`: text, or the jobs it is about."""
@@ -140,11 +140,10 @@ class Site:
             case Export():
                 answered.file.close()  # the page fetches it by itself
                 files = [{"name": wording.EXPORT_NAME, "url": "/api/privacy/export"}]
-                said = {"title": "/limner privacy export", "body": answers.exported(answered), "actions": []}
-                return answer({"answer": said | {"files": files}})
+                return told("/limner privacy export", answers.exported(answered), files=files)
         if ask.verb == "privacy":  # after an erasure they are somebody new
             self._known_person = None
-        return answer({"answer": {"title": f"/limner {ask.verb}", "body": answered, "actions": []}})
+        return told(f"/limner {ask.verb}", answered)
 
     async def jobs(self, request: web.Request) -> web.Response:
         person, root = await self._person(), request.query.get("thread")
@@ -168,7 +167,7 @@ class Site:
                 return answer({"info": documents.info(await self._studio.info(person, job_id, index))})
             case "report":
                 is_new = await self._studio.report(person, job_id, index)
-                return answer({"answer": {"title": "Report", "body": answers.reported(is_new), "actions": []}})
+                return told("Report", answers.reported(is_new))
             case "how" | "original":
                 await self._file(job_id, index, kind := "strip.jpg" if verb == "how" else "png")
                 return answer({"url": f"/images/{job_id}/{index}.{kind}"})
