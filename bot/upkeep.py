@@ -8,6 +8,7 @@ from bot import answers
 from bot.adapter import Adapter
 from bot.errors import Unavailable
 from bot.store import Store
+from bot.store.moderation import TAKEDOWNS
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class Upkeep:
     ):
         self._store, self._records, self._adapters, self._now_ms = store, store.moderation, adapters, now_ms
         self._platform, _, self._channel_id = report_channel.partition(":")
+        self._last_takedown = 0
 
     async def run(self) -> None:
         """Until cancelled. What does not work is tried again, and slows nothing else."""
@@ -48,7 +50,11 @@ class Upkeep:
                 if not await self._tried(adapter.say(self._channel_id, text), "a report cannot be sent"):
                     break
             await self._records.sent(report.number, self._now_ms())
-        for gone in await self._records.takedowns():
+        due = await self._records.takedowns(self._last_takedown)
+        self._last_takedown = (
+            due[-1].number if len(due) == TAKEDOWNS else 0
+        )  # those that cannot be reached hold up no others
+        for gone in due:
             adapter, is_late = self._adapters.get(gone.platform), self._now_ms() - gone.since_ms > GIVE_UP_AFTER_MS
             if adapter is None and not is_late:
                 continue

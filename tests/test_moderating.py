@@ -1,5 +1,7 @@
 """The orders that moderate, reports, strikes, and what is taken down on platforms."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.admin import Actor
@@ -202,6 +204,16 @@ async def test_a_message_out_of_reach_is_tried_for_days_and_no_longer(house, ask
     clock.ms += GIVE_UP_AFTER_MS + 1
     await upkeep.look()
     assert await store.moderation.takedowns() == []
+
+
+async def test_many_messages_out_of_reach_hold_up_no_other(house, ask, store, upkeep, platform, clock):
+    [job] = await ask("a boat")
+    places = [Place("slack", "T1", f"C{number}", message_id="1") for number in range(120)]  # no adapter is for it
+    gone = [replace(job, place=place) for place in [*places, replace(HERE, message_id="555")]]
+    await store.moderation.take_down(gone, clock())
+    for _ in range(3):
+        await upkeep.look()
+    assert platform.gone == [("100001", "555")]
 
 
 async def test_what_was_withheld_is_drawn_again_under_the_same_rule(ask, house, store, ada, order):

@@ -13,6 +13,7 @@ from bot.store.connection import Database
 from bot.store.rules import Act, Entry
 from bot.words import Rule
 
+TAKEDOWNS = 50  # at once
 SAME_MS = 3_000  # the same refusal within it is one: platforms deliver twice
 
 _RULES = """
@@ -181,9 +182,10 @@ class Moderation:
         """The messages of these jobs are to go."""
         await self._database.run(lambda conn: take_down(conn, gone, now_ms))
 
-    async def takedowns(self) -> list[Takedown]:
-        sql = "SELECT * FROM takedowns ORDER BY number LIMIT 50"
-        return await self._database.read(lambda conn: [Takedown(**row) for row in conn.execute(sql)])
+    async def takedowns(self, after: int = 0) -> list[Takedown]:
+        """Some of those with a higher number."""
+        sql = f"SELECT * FROM takedowns WHERE number > ? ORDER BY number LIMIT {TAKEDOWNS}"
+        return await self._database.read(lambda conn: [Takedown(**row) for row in conn.execute(sql, (after,))])
 
     async def taken_down(self, number: int) -> None:
         await self._write("DELETE FROM takedowns WHERE number = ?", (number,))
