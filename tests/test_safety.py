@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker as Checker
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
@@ -97,6 +98,40 @@ def test_it_judges_as_the_checker_whose_files_it_reads(tmp_path):
         verdicts.append(classifier.flags(image))
         assert verdicts[-1] == any(flagged)
     assert len(set(verdicts)) == 2
+
+
+class Seen:
+    """Stands for a network: the same views, whatever it is shown."""
+
+    def __init__(self, views):
+        self.pooler_output = views
+
+    def __call__(self, *_, **__):
+        return self
+
+    def __getitem__(self, _):
+        return self.pooler_output
+
+
+def test_its_limits_are_those_of_the_checker_and_never_laxer(folder, monkeypatch):
+    checker, classifier = Checker.from_pretrained(folder), ClipClassifier(folder, CPU)
+    monkeypatch.setattr(classifier, "_projection", torch.eye(16))
+    verdicts = []
+    for seed in range(300):
+        torch.manual_seed(seed)
+        seen, classifier._concepts, classifier._special = torch.randn(2, 16), torch.randn(17, 16), torch.randn(3, 16)
+        classifier._limits, classifier._special_limits = torch.rand(17) * 0.8 + 0.2, torch.rand(3) * 0.8
+        checker.concept_embeds.data, checker.special_care_embeds.data = classifier._concepts, classifier._special
+        checker.concept_embeds_weights.data = classifier._limits
+        checker.special_care_embeds_weights.data = classifier._special_limits
+        monkeypatch.setattr(classifier, "_vision", Seen(seen))
+        monkeypatch.setitem(checker._modules, "vision_model", Seen(seen))
+        monkeypatch.setitem(checker._modules, "visual_projection", torch.nn.Identity())
+        _, flagged = checker(seen, torch.zeros(2, 1))
+        verdicts.append((any(flagged), classifier.flags(torch.rand(3, 32, 32))))
+    assert [verdict for verdict in verdicts if verdict == (True, False)] == []
+    assert verdicts.count((False, True)) <= 3  # the checker rounds to three digits
+    assert min(verdicts.count((True, True)), verdicts.count((False, False))) > 30
 
 
 def test_what_stands_at_a_side_is_seen_too(folder):
