@@ -57,14 +57,9 @@ def _request(it: Job) -> Document:
 def _image(it: Job, image: Image) -> Document:
     there = image.status == "done"
     base = f"/images/{it.id}/{image.index}"
+    kept = ("index", "seed", "status", "width", "height", "sha256", "is_flagged")
     return {
-        "index": image.index,
-        "seed": image.seed,
-        "status": image.status,
-        "width": image.width,
-        "height": image.height,
-        "sha256": image.sha256,
-        "is_flagged": image.is_flagged,
+        **{name: getattr(image, name) for name in kept},
         "url": f"{base}.png" if there else None,
         "jpeg_url": f"{base}.jpg" if there else None,
         "strip_url": f"{base}.strip.jpg" if there and isinstance(it.request, Draw) else None,
@@ -78,14 +73,8 @@ def _live(it: Job, live: Live) -> Document:
 
 
 def quota_view(view: Account) -> Document:
-    return {
-        "used": view.used,
-        "reserved": view.reserved,
-        "allowance": view.allowance,
-        "is_limited": view.is_limited,
-        "next_free_ms": view.next_free_ms,
-        "lines": answers.quota(view, moment).splitlines(),
-    }
+    kept = ("used", "reserved", "allowance", "is_limited", "next_free_ms")
+    return {**{name: getattr(view, name) for name in kept}, "lines": answers.quota(view, moment).splitlines()}
 
 
 def info(view: Info) -> Document:
@@ -105,7 +94,7 @@ def engine(ready: Ready | None) -> Document:
 
 
 def sentence(it: wording.Sentence) -> Document:
-    return {"title": it.title, "body": it.body, "actions": msgspec.to_builtins(it.actions)}
+    return dict(msgspec.to_builtins(it))
 
 
 def plan(text: str, models: Catalogue, parsed: Callable[..., prompt.Parsed]) -> Document:

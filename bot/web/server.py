@@ -68,7 +68,7 @@ class Site:
         self._studio, self._feed, self._models, self._default_model = studio, feed, models, default_model
         self._admin, self._engine_ready, self._now_ms = admin, engine_ready, now_ms
         self._known_person: Person | None = None
-        self._streams = Streams(feed, engine=self.engine, state=self.state, job=self.changed, quota=self.quota_now)
+        self._streams = Streams(feed, self)
 
     def app(self, host: str = "127.0.0.1") -> web.Application:
         app = web.Application(middlewares=[guard(host)], client_max_size=MAX_BODY_BYTES)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -11,6 +11,9 @@ from aiohttp import web
 from bot.errors import Refused
 from bot.feed import Changes, Feed
 from bot.web.documents import Document
+
+if TYPE_CHECKING:
+    from bot.web.server import Site
 
 BEAT_SECONDS = 5.0
 LEAST_GAP_SECONDS = 0.04  # between two changes: what happens meanwhile is sent once, as it is by then
@@ -20,16 +23,8 @@ RETRY_MS = 1000
 class Streams:
     """A reader that comes back is sent the whole state again, so nothing depends on what it missed."""
 
-    def __init__(
-        self,
-        feed: Feed,
-        *,
-        engine: Callable[[], Document],
-        state: Callable[[], Awaitable[Document]],
-        job: Callable[[str], Awaitable[Document | None]],
-        quota: Callable[[], Awaitable[Document]],
-    ):
-        self._feed, self._engine, self._state, self._job, self._quota = feed, engine, state, job, quota
+    def __init__(self, feed: Feed, site: "Site"):
+        self._feed, self._site = feed, site
         self._ids = itertools.count(1)
         self._open: set[asyncio.Task[object]] = set()
 
@@ -53,20 +48,20 @@ class Streams:
             reader.cancel()
 
     async def _tell(self, response: web.StreamResponse, changes: Changes) -> None:
-        engine = self._engine()
-        await self._send(response, "state", await self._state())
+        engine = self._site.engine()
+        await self._send(response, "state", await self._site.state())
         statuses: dict[str, object] = {}
         while True:
             job_id = await _next(changes)
-            if engine != (engine := self._engine()):
+            if engine != (engine := self._site.engine()):
                 await self._send(response, "engine", engine)
             if job_id is None:
                 await self._send(response, "beat", {})
-            elif job := await self._job(job_id):
+            elif job := await self._site.changed(job_id):
                 await self._send(response, "job", job)
                 if statuses.get(job_id) != job["status"]:
                     statuses[job_id] = job["status"]
-                    await self._send(response, "quota", await self._quota())
+                    await self._send(response, "quota", await self._site.quota_now())
             await asyncio.sleep(LEAST_GAP_SECONDS)
 
     async def _send(self, response: web.StreamResponse, event: str, document: Document) -> None:
