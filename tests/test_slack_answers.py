@@ -241,6 +241,36 @@ async def test_a_form_that_was_refused_can_be_sent_again_unchanged(api, house):
     await drawn(api, house, (await api.until(lambda: of_jobs(api)))[0])
 
 
+async def test_a_form_that_comes_too_late_says_so(api, house):
+    api.fail("views.open", error="expired_trigger_id")
+    said = await told(api, await api.slash(api.ada, api.channel, "/imagine"))
+    assert "The form came too late for Slack: try it again. Nothing was charged." in said.text
+
+
+async def test_a_form_that_is_open_already_is_not_opened_twice(api, tmp_path):
+    async with SlackHouse(api, tmp_path / "data"):
+        asked = await api.slash(api.ada, api.channel, "/imagine")
+        await api.until(lambda: asked.views)
+    async with SlackHouse(api, tmp_path / "data"):
+        await api.redeliver(asked)
+        await api.until(lambda: len(api.asked("views.open")) == 2)
+        await told(api, await api.slash(api.ada, api.channel, "/limner", "quota"))
+    assert (len(asked.views), asked.messages) == (1, [])
+
+
+async def test_a_form_that_is_closed_before_it_is_filled_is_no_fault(api, house, caplog):
+    message = await a_picture(api, house)
+    hold = api.hold("views.update")
+    pressed = await api.press(api.ada, message, "Remix")
+    await api.until(lambda: hold.hits)
+    await api.close_view(api.ada, pressed.modal)
+    hold.release()
+    await api.until(lambda: [asked for asked in api.asked("views.update") if asked.error == "not_found"])
+    await told(api, await api.slash(api.ada, api.channel, "/limner", "quota"))
+    assert not [said for said in pressed.messages + api.ephemerals(api.ada) if "Something broke" in said.text]
+    assert "failed" not in caplog.text
+
+
 async def test_a_job_that_is_shown_once_more_works_like_the_first(api, house):
     message = await a_picture(api, house)
     shown = await told(api, await api.slash(api.ada, api.channel, "/limner", f"show {job_id(message)}"))

@@ -33,9 +33,7 @@ class Answering:
         except Refused as error:
             await self._refuse(turn, error)
         except SlackApiError as error:
-            if fault(error) == Fault.NO_TRIGGER:
-                log.info("%s came too late for a form", turn.asked.kind)
-            else:
+            if fault(error) != Fault.NO_VIEW:
                 await self._broken(turn, error)
         except Exception as error:
             await self._broken(turn, error)

@@ -16,6 +16,7 @@ class Fault(Enum):
     CLOSED = auto()  # somebody forbids the bot to post there, or to post files
     NO_MESSAGE = auto()
     NO_TRIGGER = auto()  # it lasts three seconds
+    NO_VIEW = auto()  # it was closed, or another delivery has opened it
     NOT_YET = auto()  # Slack still looks at a picture
     NO_FILE = auto()  # also one whose sharing was not asked for, or was asked for before
 
@@ -33,7 +34,8 @@ _NAMES = {
     " storage_limit_reached posting_to_general_channel_denied cannot_dm_bot"
     " users_not_found user_not_found user_disabled messages_tab_disabled",
     Fault.NO_MESSAGE: "message_not_found thread_not_found cant_update_message edit_window_closed invalid_thread_ts",
-    Fault.NO_TRIGGER: "expired_trigger_id exchanged_trigger_id invalid_trigger_id trigger_expired trigger_exchanged",
+    Fault.NO_TRIGGER: "expired_trigger_id invalid_trigger_id trigger_expired",
+    Fault.NO_VIEW: "not_found exchanged_trigger_id trigger_exchanged",
     Fault.NOT_YET: "invalid_blocks invalid_attachments slack_file_not_ready",
     Fault.NO_FILE: "file_not_found file_deleted",
 }  # fmt: skip

@@ -11,9 +11,13 @@ from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import Any, Literal
 
+from slack_sdk.errors import SlackApiError
+
 from bot.commands import Imagine
 from bot.controls import Control, Press
+from bot.errors import Unavailable
 from bot.slack import messages
+from bot.slack.faults import Fault, fault
 from bot.slack.messages import UNFURLED
 from bot.slack.web import UNREACHED, Web
 
@@ -90,8 +94,13 @@ class Turn:
             log.info("somebody could not be told: %s", type(error).__name__)
 
     async def open(self, view: dict[str, Any]) -> str:
-        """A form; its id. The trigger lasts three seconds, so nothing is looked up before."""
-        opened = await self._web.views_open(trigger_id=self.asked.trigger_id, view=view)
+        """A form; its id. The trigger lasts three seconds, so nothing is looked up before. Raises Unavailable."""
+        try:
+            opened = await self._web.views_open(trigger_id=self.asked.trigger_id, view=view)
+        except SlackApiError as error:
+            if fault(error) != Fault.NO_TRIGGER:
+                raise
+            raise Unavailable("the form came too late for Slack: try it again") from None
         self.ack()
         return str(opened["view"]["id"])
 
