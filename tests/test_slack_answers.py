@@ -287,10 +287,11 @@ async def test_a_job_whose_pictures_are_deleted_while_they_are_sent_comes_to_its
     api.fail("files.getUploadURLExternal", status=500, times=None)
     message = await imagine(api)
     await api.until(lambda: api.asked("files.getUploadURLExternal"))
+    name = job_id(message)
     person = await house.store.person(Identity("slack", api.team_id, api.ada.id), is_operator=False, now_ms=0)
-    await house.studio.delete(person, job_id(message))
+    await house.studio.delete(person, name)
     api.heal()
-    await house.end_of(job_id(message))
+    await house.end_of(name)
     assert (message.pictures, files_in(api.channel, message)) == ([], [])
 
 
