@@ -173,7 +173,7 @@ def backup(as_json: Json = False) -> None:
 
     with _told(as_json) as settings:
         made = back_up(settings.data / "limner.db", settings.data / "backups")
-    _report(f"{made}: whole, and its ledger adds up", {"backup": str(made)}, as_json=as_json)
+        _report(f"{made}: whole, and its ledger adds up", {"backup": str(made)}, as_json=as_json)
 
 
 @app.command()
@@ -189,12 +189,11 @@ def restore(
             raise CannotStart(f"There is no backup in {settings.data / 'backups'}: name one.", exit_code=REFUSED)
         aside = backup.restore(chosen, settings.data / "limner.db")
     kept = f"; what was there is now {aside}" if aside else ""
-    _report(
-        f"{chosen} is the database now{kept}", {"restored": str(chosen), "aside": aside and str(aside)}, as_json=as_json
-    )
+    figures = {"restored": str(chosen), "aside": aside and str(aside)}
+    _report(f"{chosen} is the database now{kept}", figures, as_json=as_json)
 
 
-def _report(line: str, figures: dict[str, object], *, as_json: bool) -> None:
+def _report(line: str, figures: Mapping[str, object], *, as_json: bool) -> None:
     from bot.console import print_json
 
     if as_json:
@@ -207,7 +206,6 @@ def _report(line: str, figures: dict[str, object], *, as_json: bool) -> None:
 def quota(as_json: Json = False) -> None:
     """The units that the local page has used. Nothing limits it."""
     from bot import answers
-    from bot.console import print_json
     from bot.phrases import relative
     from bot.store.inspection import account_of
     from bot.web.server import OPERATOR
@@ -215,10 +213,7 @@ def quota(as_json: Json = False) -> None:
     now_ms = time.time_ns() // 10**6
     with _told(as_json) as settings:
         account = account_of(settings.data / "limner.db", OPERATOR, settings.limits, now_ms)
-    if as_json:
-        print_json(asdict(account))
-    else:
-        print(answers.quota(account, relative(now_ms)))
+    _report(answers.quota(account, relative(now_ms)), asdict(account), as_json=as_json)
 
 
 @app.command("slack-manifest")

@@ -72,9 +72,8 @@ class Family(Protocol):
 
 
 def create_family(model: Model, models_dir: Path, device: torch.device, dtype: torch.dtype) -> Family:
-    family: type[Any] = importlib.import_module(f"engine.families.{model.family}").FAMILY
-    created: Family = family(model, model.path(models_dir), device, dtype)
-    return created
+    family: Family = named_class(f"engine.families.{model.family}:FAMILY")(model, model.path(models_dir), device, dtype)
+    return family
 
 
 def named_class(name: str) -> Any:
