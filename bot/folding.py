@@ -42,8 +42,7 @@ _AS_LATIN |= {
     first + i: "abcdefghijklmnopqrstuvwxyz"[i] for first in (0x1F150, 0x1F170, 0x1F1E6) for i in range(26)
 }  # in discs, squares, flags
 _AS_I, _AS_L = (str.maketrans("013456789@€$|", f"o{one}easgtbgaes{one}") for one in "il")
-_INNER_MARKS = re.compile(r"(?<=\w)(?:[^\w\s@€$!|]|_)+(?=[\w@€$!|])")
-_ALL_INNER_MARKS = re.compile(r"(?<=[^\W_])(?:[^\w\s]|_)+(?=[^\W_])")
+_INNER_MARKS = re.compile(r"(?<=[^\W_])(?:[^\w\s]|_)+(?=[^\W_])")
 _SPELLED = re.compile(r"(?<!\w)\w(?:[^\w]+\w){2,}(?!\w)")
 _LONGEST_RUN = 100  # letters
 _MANY = re.compile(r"(\w)\1{2,}")
@@ -70,8 +69,7 @@ def readings(text: str) -> tuple[str, ...]:
     """What a reader may see in `text`: as it stands, without marks inside words, spelled out, digits as letters."""
     found = [folded(text)]
     for version, letters in ((found[0], _AS_I), (folded(text.replace("I", "l")), _AS_L)):
-        spelled = _SPELLED.sub(_parts_of, _ALL_INNER_MARKS.sub("", version))
-        for form in (version, _INNER_MARKS.sub("", version), spelled):
+        for form in (version, _SPELLED.sub(_parts_of, _INNER_MARKS.sub("", version))):
             lettered = " ".join(_lettered(word, letters) for word in form.split())
             found += [lettered, _MANY.sub(r"\1", lettered), _MANY.sub(r"\1\1", lettered)]
     return tuple(dict.fromkeys(found))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import BadOption
@@ -213,6 +213,7 @@ def test_counts_that_are_not_nested_are_a_rule():
     assert rule.finds("call 555-12345678")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=4))
 def test_any_words_make_a_rule_or_a_refusal_and_any_text_can_be_looked_through(text, words):
     try:
@@ -222,6 +223,7 @@ def test_any_words_make_a_rule_or_a_refusal_and_any_text_can_be_looked_through(t
     assert isinstance(rule.finds(text), bool)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abcdefghij", min_size=3, max_size=10), st.text(max_size=20), st.text(max_size=20))
 def test_a_word_among_others_is_found_however_it_is_cased_and_accented(word, before, after):
     rule = Rule("any", word)
@@ -229,6 +231,7 @@ def test_a_word_among_others_is_found_however_it_is_cased_and_accented(word, bef
     assert rule.finds(f"{before} {decorated} {after}")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_reading_a_text_never_fails(text):
-    assert 1 <= len(readings(text)) <= 19
+    assert 1 <= len(readings(text)) <= 13
