@@ -38,7 +38,6 @@ class DiscordAdapter:
     def __init__(self, client: discord.Client, store: Store, *, now_ms: Callable[[], int]):
         self._client, self._store, self._now_ms = client, store, now_ms
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._with_threads: set[str] = set()  # messages that a thread was opened on: it has their id
 
     async def show(self, job: Job, live: Live | None) -> None:
         """Edit the job's message; where it has none yet, or lost it, make one."""
@@ -87,10 +86,8 @@ class DiscordAdapter:
         place = root.place
         if place.thread_id or not place.message_id or root.is_private or place.workspace_id.startswith("dm:"):
             return place.thread_id
-        if place.message_id in self._with_threads or await self._open_thread(root):
-            self._with_threads.add(place.message_id)
-            return place.message_id
-        return None
+        is_open = self._client.get_channel(int(place.message_id)) is not None  # a thread has the id of its message
+        return place.message_id if is_open or await self._open_thread(root) else None
 
     def plain(self, text: str) -> str:
         return messages.plain(text)

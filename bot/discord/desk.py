@@ -231,10 +231,8 @@ class Desk:
         if job is None or not text or message.guild is None:
             return None
         parent_id = getattr(message.channel, "parent_id", None)
-        place, press = (
-            Place("discord", str(message.guild.id), str(parent_id), thread_id),
-            Press("remix", job.id, 0, text),
-        )
+        place = Place("discord", str(message.guild.id), str(parent_id), thread_id)
+        press = Press("remix", job.id, 0, text)
         try:
             person, key = await self.person(message.author), f"discord:{message.id}"
             jobs = await self._studio.press(
@@ -281,9 +279,7 @@ class Desk:
         sees = channel and channel.permissions_for(cast(discord.Member, interaction.user)).view_channel
         if thread_id and thread_id != str(interaction.channel_id):
             thread, root = guild.get_thread(int(thread_id)), await self._store.job(job.root_id)
-            is_ours = (
-                root is not None and root.place.message_id == thread_id
-            )  # such a thread is as public as its message
+            is_ours = root is not None and root.place.message_id == thread_id  # so it is as public as that message
             sees = sees and (is_ours or (thread is not None and not thread.is_private()))
         if not sees:
             raise Unknown(job_id)
