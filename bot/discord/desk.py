@@ -169,7 +169,8 @@ class Desk:
             case "remix" if not press.text:
                 await private.form(interaction, "Remix", press, as_text(job, press.index, self._models))
             case "info":
-                await private.facts(interaction, await self._studio.info(person, job.id, press.index, place))
+                view = await self._studio.info(person, job.id, press.index, place)
+                await tell(interaction, messages.facts(answers.info(view, moment)))
             case "more":
                 buttons = messages.view(more(job, press.index))
                 await tell(interaction, f"`{job.id}` image {press.index + 1}", buttons)

@@ -15,13 +15,8 @@ from bot.errors import Gone
 from bot.jobs import Job, Status
 from bot.privacy import Export
 from bot.studio import Studio
-from bot.views import Info
 
 SUFFIXES = {"how": "strip.jpg", "original": "png"}
-
-
-async def facts(interaction: discord.Interaction, view: Info) -> None:
-    await tell(interaction, messages.facts(answers.info(view, messages.moment)))
 
 
 async def job_again(interaction: discord.Interaction, job: Job, *, adapter: DiscordAdapter, studio: Studio) -> None:
