@@ -50,7 +50,7 @@ def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
         "Size": f"{size.width}×{size.height} · {draw.quality}",
         "Strength": _over(draw),
         "Asked": when(job.created_ms),
-        "Took": duration(view.seconds) if view.seconds is not None else "",
+        "Took": duration(job.seconds) if job.seconds is not None else "",
         "Units": units(job.units),
         "Engine": view.engine or "",
         "Again": f"`{view.command}`",

@@ -1,6 +1,6 @@
 """What each button under a picture asks for: a stored job → the next request. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -14,14 +14,6 @@ from engine.protocol import MAX_SEED, Draw, Request, Upscale
 
 STRENGTHS = {"vary": 0.6, "vary_slightly": 0.3}
 MANY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Pressed:
-    """What a press asks for."""
-
-    requests: tuple[Request, ...]
-    is_private: bool
 
 
 def recipe(job: Job) -> Draw:
@@ -62,15 +54,17 @@ def as_text(job: Job, index: int, models: Catalogue) -> str:
     return prompt.to_text(image_draw(job, index), models).removeprefix("/imagine ")
 
 
-def pressed(verb: str, job: Job, index: int, text: str, known: Known) -> Pressed:
-    """Any button; `text` is what a remix changes. What comes of a private job is private.
+def pressed(verb: str, job: Job, index: int, text: str, known: Known) -> tuple[Sequence[Request], bool]:
+    """What any button asks for, and whether it is private, as all is that comes of a private job.
+
+    `text` is what a remix changes.
 
     Raises Unknown, Gone, BadPrompt and BadOption.
     """
     if verb == "remix":
         changed = prompt.change(text, recipe(job), known)
-        return Pressed(changed.draws, changed.is_private or job.is_private)
-    return Pressed((_request(verb, job, index, known),), job.is_private)
+        return changed.draws, changed.is_private or job.is_private
+    return [_request(verb, job, index, known)], job.is_private
 
 
 def _request(verb: str, job: Job, index: int, known: Known) -> Request:

@@ -125,3 +125,8 @@ class Job:
     def draw(self) -> Draw:
         """What is drawn; of an enlarged draft, the draft."""
         return self.request.draw
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its files."""
+        return (self.finished_ms - self.started_ms) / 1000 if self.started_ms and self.finished_ms else None

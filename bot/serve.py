@@ -263,8 +263,7 @@ def _told(job: Job) -> list[str]:
     """What became of the first picture."""
     if job.status != Status.DELIVERED:
         return [f"  It was not drawn: {wording.failure(job.failure or 'internal', job.units).title}."]
-    seconds = ((job.finished_ms or 0) - (job.started_ms or 0)) / 1000
-    return [f"  {_short(i.path)} · {i.width}×{i.height} · seed {i.seed} · {seconds:.1f} s" for i in job.images]
+    return [f"  {_short(i.path)} · {i.width}×{i.height} · seed {i.seed} · {job.seconds or 0:.1f} s" for i in job.images]
 
 
 def _short(path: str) -> str:

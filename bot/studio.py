@@ -161,11 +161,11 @@ class Studio:
         job = await self.job(person, job_id, place)
         if job.forgotten:
             raise Forgotten
-        pressed = buttons.pressed(verb, job, index, text, self._known)
-        for request in pressed.requests:
+        requests, is_private = buttons.pressed(verb, job, index, text, self._known)
+        for request in requests:
             _require_source(request)
         lineage = Lineage(job.id, index, verb)
-        wanted = [Wanted(each, self._price(each), lineage, pressed.is_private) for each in pressed.requests]
+        wanted = [Wanted(each, self._price(each), lineage, is_private) for each in requests]
         here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
         return await self._submit(here, wanted, key, is_acknowledged, is_confirmed, callback)
 
@@ -250,7 +250,6 @@ class Studio:
             command=prompt.to_text(draw, self._rules.models),
             engine=job.engine,
             engine_now=self._dispatch.engine_name,
-            seconds=(job.finished_ms - job.started_ms) / 1000 if job.started_ms and job.finished_ms else None,
         )
 
     async def report(self, person: Person, job_id: str, index: int, place: Place | None = None) -> bool:

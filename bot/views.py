@@ -20,7 +20,6 @@ class Info:
     command: str  # a line that draws it again
     engine: str | None  # version, device and dtype that drew it
     engine_now: str | None  # of the engine that runs; None while there is none
-    seconds: float | None  # from its start to its files
 
     @property
     def is_repeatable(self) -> bool:

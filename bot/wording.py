@@ -288,8 +288,8 @@ def done_line(job: Job) -> str:
     shown = [image for image in job.images if image.status != "withheld"]
     size = shown[0] if shown else job.request
     facts = [f"`{job.id}`", _seeds(shown) or f"seed {job.draw.seed}", job.draw.model, f"{size.width}×{size.height}"]
-    if job.started_ms and job.finished_ms:
-        facts.append(duration((job.finished_ms - job.started_ms) / 1000))
+    if job.seconds is not None:
+        facts.append(duration(job.seconds))
     if withheld := len(job.images) - len(shown):
         facts.append(f"{withheld} withheld by the safety check")
     return " · ".join([*facts, units(job.units * len(shown) // max(1, len(job.images)))])

@@ -284,7 +284,13 @@ def test_prompts_are_clipped_in_messages_and_whole_in_the_alt_text():
 
 ENGINE = "0.1 cpu float32"
 SHOWN = Info(
-    job=job(Status.DELIVERED, images=(image(),), lineage=Lineage("a1b2", 0, "reroll")),
+    job=job(
+        Status.DELIVERED,
+        images=(image(),),
+        lineage=Lineage("a1b2", 0, "reroll"),
+        started_ms=NOW_MS,
+        finished_ms=NOW_MS + 21_400,
+    ),
     image=image(),
     draw=CAR,
     model_title="Built-in sketch",
@@ -292,7 +298,6 @@ SHOWN = Info(
     command="/imagine a red car --seed 4182",
     engine=ENGINE,
     engine_now=ENGINE,
-    seconds=21.4,
 )
 
 
