@@ -69,6 +69,7 @@ async def run(
         "LIMNER_OWN_WAITING": "10000",
         "LIMNER_WAITING": "100000",
     }
+    folder.mkdir(parents=True, exist_ok=True)
     bot = Bot(folder / "data", planted, LIMNER_FAKE_STEP_SECONDS=STEP_SECONDS, **limits, **platform.settings())
     try:
         asking = asyncio.create_task(platform.ask_for_ever())
