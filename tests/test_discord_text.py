@@ -218,6 +218,7 @@ class _Threads:
     def __init__(self):
         self.names = []
         self.http = SimpleNamespace(start_thread_with_message=self._start)
+        self.get_channel = lambda channel_id: None  # none is open yet
 
     async def _start(self, channel_id, message_id, *, name, auto_archive_duration):
         self.names.append(name)

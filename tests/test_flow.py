@@ -1,5 +1,6 @@
 """The whole flow with the built-in model: a sentence goes in over HTTP, a 2048 px file comes back."""
 
+import asyncio
 import io
 import signal
 from collections.abc import AsyncIterator
@@ -22,8 +23,12 @@ async def limner(tmp_path) -> AsyncIterator[Limner]:
 
 async def first_picture(limner: Limner) -> dict:
     """The one that Limner draws by itself on its very first start."""
-    [job] = (await limner.get("/api/jobs"))["jobs"]
-    return await limner.when(job["id"], "delivered")
+    async with asyncio.timeout(60):  # the page answers a moment before it is asked for
+        while True:
+            match (await limner.get("/api/jobs"))["jobs"]:
+                case [job]:
+                    return await limner.when(job["id"], "delivered")
+            await asyncio.sleep(0.05)
 
 
 async def draw(limner: Limner, text: str) -> str:
