@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bot.store import open_store
-from tests.running import Limner
+from tests.running import PATIENCE_SECONDS, Limner
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def limner(tmp_path) -> AsyncIterator[Limner]:
 
 async def first_picture(limner: Limner) -> dict:
     """The one that Limner draws by itself on its very first start."""
-    async with asyncio.timeout(60):  # the page answers a moment before it is asked for
+    async with asyncio.timeout(PATIENCE_SECONDS):  # the page answers a moment before it is asked for
         while True:
             match (await limner.get("/api/jobs"))["jobs"]:
                 case [job]:
