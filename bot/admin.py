@@ -278,7 +278,7 @@ class Admin:
             person = replace(person, is_operator=True)
         job = await self._studio.job(person, job_id, place)
         if verb == "show":
-            return Answer(reports.job(job, given.when, given.quote))
+            return Answer(reports.job(job, self._studio.live(job), given.when, given.quote))
         before = job.status
         if verb == "cancel":
             job = await self._studio.cancel(person, job_id, place, is_moderator=True)

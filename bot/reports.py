@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from statistics import median
 
 from bot.allowances import EVERYWHERE, Limits, Rule, Scope, Window
+from bot.feed import Live
 from bot.jobs import Job
 from bot.orders import FORMS, Authority
 from bot.phrases import When, clip, counted, date, duration, said, units
@@ -113,9 +114,9 @@ def rules(
     return "\n".join(lines)
 
 
-def job(it: Job, when: When, quote: Callable[[str], str]) -> str:
+def job(it: Job, live: Live | None, when: When, quote: Callable[[str], str]) -> str:
     return (
-        f"`{it.id}` {quote(title(it))} — {status_line(it, None, when)} · {units(it.units)}, asked {when(it.created_ms)}"
+        f"`{it.id}` {quote(title(it))} — {status_line(it, live, when)} · {units(it.units)}, asked {when(it.created_ms)}"
     )
 
 

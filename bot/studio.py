@@ -25,7 +25,7 @@ from bot.errors import (
     Unconfirmed,
     Unknown,
 )
-from bot.feed import Feed
+from bot.feed import Feed, Live
 from bot.flags import FLAGS
 from bot.gate import Gate, Here, Rules
 from bot.jobs import Identity, Job, Lineage, Person, Place, Status
@@ -227,6 +227,10 @@ class Studio:
         if job is None or job.forgotten > 1 or not _may_see(person, place, job):
             raise Unknown(job_id)
         return job
+
+    def live(self, job: Job) -> Live | None:
+        """How far an unfinished job is."""
+        return self._feed.live(job.id)
 
     async def history(self, person: Person, limit: int = 50) -> list[Job]:
         """One's own last jobs, newest first."""

@@ -14,6 +14,7 @@ from bot import charts, wording
 from bot.admin import Actor
 from bot.allowances import EVERYWHERE
 from bot.errors import AboveCap, BadOption, Blocked, NoAuthority, NothingToRetry, QueueFull, QuotaExceeded, Unknown
+from bot.feed import Live
 from bot.jobs import Identity, Place
 from bot.orders import FORMS, Authority
 from bot.phrases import relative
@@ -251,7 +252,10 @@ async def test_the_operator_blocks_everywhere_and_no_admin_lifts_it(desk):
 
 async def test_jobs_are_shown_cancelled_deleted_and_tried_again(desk):
     [job] = await desk.draws("ada")
-    assert "**" not in await desk.says(f"job show {job.id}")
+    desk.house.feed.show(job.id, Live("queued", position=3))
+    shown = await desk.says(f"job show {job.id}")
+    assert "queued #3" in shown
+    assert "**" not in shown
     with pytest.raises(NothingToRetry):
         await desk.says(f"job retry {job.id}")
     assert f"`{job.id}`: queued → cancelled" in await desk.says(f"job cancel {job.id} --reason rude")
