@@ -355,6 +355,7 @@ class Dispatch:
 
     def _show_places(self) -> None:
         ahead: float | None = sum(self._left(drawing) or 0.0 for drawing in self._drawing.values())
+        drawn = {drawing.job.person_id for drawing in self._drawing.values()}
         for position, (waiting, can_be_passed) in enumerate(self._queue.forecast(), 1):
             own = self._pace.estimate(self._jobs[waiting.job_id].request)
             after = None if own is None or ahead is None else ahead + own
@@ -363,7 +364,7 @@ class Dispatch:
                 "queued",
                 position=position,
                 starts_at_ms=None if pause else self._in_ms(ahead if own else None),
-                can_be_passed=can_be_passed,
+                can_be_passed=can_be_passed or self._jobs[waiting.job_id].person_id in drawn,
                 done_at_ms=None if pause else self._in_ms(after),
                 kept_after=self._kept_after.get(waiting.job_id),
                 paused=(pause.reason, pause.ends_ms) if pause else None,

@@ -21,10 +21,11 @@ from bot.folding import folded, plain, readings, words_pattern
 
 MAX_WORDS, MAX_RULE, MAX_COUNT = 200, 2000, 10_000  # words, characters, and what counts like {3,5} multiply to
 PATTERN_SECONDS, RULES_SECONDS = 0.05, 0.5  # of computing, for one regular expression and for all, and one prompt
-_COUNTS = re.compile(r"(\)?)\s*\{[^{}]*?(\d{1,9})[^{}\d]*\}")
+_COUNTS = re.compile(r"(\)?)\s*\{[^{}]*?(\d+)[^{}\d]*\}")
 _YOUNG = r"(?:[1-9]|1[0-7])"
 _NUMBERS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
 _COUNT, _GAP = rf"(?<!\w)(?:{_YOUNG}|{_NUMBERS.replace(' ', '|')})", r"\W+(?:\w+\W+){0,3}?"
+_NOT_ONE_OF = r"(?!(?:one|two|three)(?!\w))"  # "she is one with nature", "they are two sisters"
 _YEARS = (  # as `folded` leaves them
     r"(?:years?|yrs?|y)[\s/.-]*(?:olds?|o)(?!\w)|(?:yrs?|yo)(?!\w)|months?[\s-]*old|jahrige?\w*|jahre(?!\w)|anos(?!\w)|ans(?!\w)|anni(?!\w)"
     r"|jaar|let(?!\w)|лet\w*|lat(?!\w)|letni\w*|yas\w*|tahun|tuoi|sal(?!\w)|साल|سنة|سنوات|살|세(?!\w)|[歳才岁歲]"
@@ -32,9 +33,11 @@ _YEARS = (  # as `folded` leaves them
 _AGES = (
     rf"{_COUNT}[\s-]*(?:{_YEARS})|[一二三四五六七八九十]{{1,2}}[歳才岁歲]"
     rf"|(?<!\w)age[ds]?\W*(?:of )?{_COUNT}(?!\w)"
-    rf"|(?<!\w)(?:she|he|they|who)(?:'?s|'?re| is| are| was)?(?: only| just)? {_COUNT}(?!\w)"
+    rf"|(?<!\w)(?:she|he|they|who)(?:'?s|'?re| is| are| was)?(?: only| just)? {_NOT_ONE_OF}{_COUNT}(?!\w)"
     rf"|(?<!\w)1[0-7]f(?!\w)|{_COUNT}(?:st|nd|rd|th)? birthday|born in 20[12]\d"
 )
+
+_SEXUAL = ("explicit", "suggestive")
 
 Forbidden = Literal["minors", "perhaps_minors", "undressing"]
 
@@ -91,7 +94,11 @@ def forbidden(prompt: str, negative: str, *, is_over_a_given_picture: bool) -> F
     is_young, perhaps = _says("minors", prompt), _says("perhaps_minors", prompt) or _says("adults", negative)
     if is_sexual and is_young:
         return "minors"
-    if (is_sexual and perhaps) or (undresses and (is_young or perhaps)) or (is_young and _says("ambiguous", prompt)):
+    if (is_young or perhaps) and (
+        is_sexual or undresses or any(_says(kind, prompt, strictly=True) for kind in _SEXUAL)
+    ):
+        return "perhaps_minors"
+    if is_young and _says("ambiguous", prompt):
         return "perhaps_minors"
     if is_over_a_given_picture and (is_sexual or undresses or _says("undressing", prompt)):
         return "undressing"
@@ -105,13 +112,15 @@ FORBIDDEN: Mapping[Forbidden, str] = {
 }
 
 
-def _says(kind: str, text: str) -> bool:
-    return any(map(_patterns()[kind].search, _looked_at(text))) if text else False
+def _says(kind: str, text: str, *, strictly: bool = False) -> bool:
+    return any(map(_patterns()[kind].search, _looked_at(text, strictly))) if text else False
 
 
 @lru_cache(maxsize=64)
-def _looked_at(text: str) -> tuple[str, ...]:
-    return tuple(_patterns()["harmless"].sub(" … ", reading) for reading in readings(text))
+def _looked_at(text: str, strictly: bool) -> tuple[str, ...]:
+    """Without the harmless phrases; strictly, with those that are harmless only where no minor is named."""
+    looked_at = [_patterns()["harmless"].sub(" … ", reading) for reading in readings(text)]
+    return tuple(looked_at if strictly else (_patterns()["harmless_alone"].sub(" … ", each) for each in looked_at))
 
 
 @cache
@@ -147,7 +156,7 @@ def _require_quick(pattern: str) -> None:
             raise BadOption(f"The rule {pattern}", "finds every prompt", allowed="it must need a letter at least")
         for letter in {*pattern, "a", " "}:  # a repetition in another shows where what follows it never comes
             _searched(pattern, letter * 100 + "\N{SNOWMAN}")
-    except (regex.error, RecursionError, OverflowError) as error:
+    except (regex.error, RecursionError, OverflowError, ValueError) as error:
         raise BadOption(f"The rule {pattern}", f"is no regular expression: {error}") from None
     except TimeoutError:
         raise BadOption(f"The rule {pattern}", "takes too long", allowed="without one repetition in another") from None
@@ -155,5 +164,5 @@ def _require_quick(pattern: str) -> None:
 
 def _size(pattern: str) -> int:
     """How often a group can at most be written out, which is done before there is a time to be bounded."""
-    counts = [(bool(group), int(most)) for group, most in _COUNTS.findall(pattern)]
+    counts = [(bool(group), int(most) or 1) for group, most in _COUNTS.findall(pattern)]
     return prod(most for group, most in counts if group) * max((most for group, most in counts if not group), default=1)

@@ -42,12 +42,14 @@ async def test_a_backup_made_while_limner_runs_comes_back_with_everything(
     assert (made.exit_code, "adds up" in made.output) == (0, True)
     later = await accept(store, ada, draw, clock, key="later")
     await store.close()
+    os.utime(data / "limner.db", (1, 1))
     assert limner(data, monkeypatch, "restore").exit_code == 0
     again = await open_store(data)
     found = [await again.job(job.id) for job in (kept, later)]
     await again.close()
     assert (found[0].id, found[1]) == (kept.id, None)
     (aside,) = data.glob("limner.db.before-*T*[0-9]")
+    assert aside.stat().st_mtime > 1  # it is kept from now on
     assert later.id in {row[0] for row in sqlite3.connect(aside).execute("SELECT id FROM jobs")}
 
 

@@ -88,6 +88,23 @@ def test_no_attempt_at_undressing_somebody_comes_through(text):
     assert forbidden(text, "", is_over_a_given_picture=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a sexy woman, she is one with nature",
+        "naked statue, who is one of the three graces",
+        "nude couple, they are one",
+    ],
+)
+def test_a_number_that_is_no_age_makes_nobody_a_minor(text):
+    assert forbidden(text, "", is_over_a_given_picture=False) is None
+
+
+@pytest.mark.parametrize("age", ["nine", "12", "3", "seventeen"])
+def test_an_age_is_read_without_years(age):
+    assert forbidden(f"sexy, she is {age}", "", is_over_a_given_picture=False) == "minors"
+
+
 def test_what_is_harmless_is_let_through():
     """Two hundred and forty prompts that sound like something else, and sixty changes of a given picture."""
     blocked = [text for text in lines("harmless.txt") if is_explicit(text)]
@@ -191,6 +208,7 @@ def test_the_first_rule_that_is_broken_is_named():
         "/(((a{1000}){1000}){1000})/", "/(?:a{2,300} ?){300}/",
         "/(?x)(a{999}) {999}/", f"/{'(' * 900}a{')' * 900}/",
         "/a{99999999999}/",
+        "/(q){0}((a{90}b){900}c){900}/", "/a{0}((bc){9000}d){9000}/", "/(ab){4000000000}/",
     ],
 )  # fmt: skip
 def test_a_rule_that_cannot_be_kept_is_refused_in_a_sentence(pattern):

@@ -68,8 +68,9 @@ def restore(backup: Path, file: Path) -> Path | None:
         _sync(draft)
         aside = file.with_name(f"{file.name}.before-{_now()}")
         moved = [part for part in ("", "-wal", "-shm") if file.with_name(file.name + part).exists()]
-        for part in moved:  # never deleted: somebody may still get something out of it
-            file.with_name(file.name + part).rename(aside.with_name(aside.name + part))
+        for part in moved:  # somebody may still get something out of it
+            put_aside = file.with_name(file.name + part).rename(aside.with_name(aside.name + part))
+            put_aside.touch()  # it is kept as long as a backup that was made now
         draft.replace(file)
         _sync(file.parent)
         return aside if moved else None

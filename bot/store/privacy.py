@@ -123,14 +123,19 @@ def _erase(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
     ghost = -secrets.randbelow(2**62) - 1
     conn.execute("INSERT INTO persons (id, created_ms, is_erased) VALUES (?, 0, 1)", (ghost,))
     forgotten, also = _forget(conn, own, "jobs"), _forget(conn, made, "prompts")
-    for prompt in {job.request.draw.prompt for job in own} - {""}:  # what others were refused to make of it
-        conn.execute("UPDATE incidents SET prompt = NULL WHERE substr(prompt, 1, length(?1)) = ?1", (prompt,))
+    for prompt, platform, workspace_id in {(job.request.draw.prompt, *job.place.workspace) for job in own}:
+        conn.execute(_MADE_OF_IT, {"prompt": prompt, "platform": platform, "workspace_id": workspace_id})
     for sql in _TO_GHOST:
         conn.execute(sql, {"ghost": ghost, "person": person_id, "now_ms": now_ms})
     conn.execute("INSERT OR REPLACE INTO notes VALUES (?, '')", (_TO_SCRUB,))
     return Forgotten(forgotten.job_ids + also.job_ids, forgotten.given + also.given)
 
 
+# What others were refused to make of an erased person's words. "a" begins many prompts, and is no trace of anybody.
+_MADE_OF_IT = """
+    UPDATE incidents SET prompt = NULL WHERE platform = :platform AND workspace_id = :workspace_id AND
+        (prompt = :prompt OR (length(:prompt) >= 12 AND substr(prompt, 1, length(:prompt)) = :prompt))
+"""
 _TO_GHOST = (
     """UPDATE ledger SET person_id = :ghost, reason = NULL,
        workspace_id = iif(workspace_id LIKE 'dm:%', '', workspace_id) WHERE person_id = :person""",
