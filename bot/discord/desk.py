@@ -96,6 +96,7 @@ class Desk:
                 sources = {name: given.Source(it.url, it.size, it.content_type) for name, it in pictures.items()}
                 taken = {name: str(await self._take(source)) for name, source in sources.items()}
                 asked = replace(asked, options={**asked.options, **taken})
+                return await self.imagine(interaction, asked, is_confirmed=is_confirmed)  # offers keep the pictures too
             jobs = await self._studio.imagine(
                 person,
                 place_of(interaction),
@@ -175,7 +176,7 @@ class Desk:
                 buttons = messages.view(more(job, press.index))
                 await tell(interaction, f"`{job.id}` image {press.index + 1}", buttons)
             case "cancel":
-                is_moderator = interaction.permissions.manage_messages
+                is_moderator = await self._moderates(interaction, job.id)
                 await self._studio.cancel(person, job.id, place, is_moderator=is_moderator)
                 await interaction.response.defer()
             case "delete":
@@ -302,11 +303,17 @@ class Desk:
         self, interaction: discord.Interaction, person: Person, place: Place, job_id: str, index: int | None
     ) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        is_moderator = interaction.permissions.manage_messages
+        is_moderator = await self._moderates(interaction, job_id)
         job = await self._studio.delete(person, job_id, index, place, is_moderator=is_moderator)
         if job.place.message_id and not job.is_private:
             await self._adapter.remove(job)
         await tell(interaction, f"Deleted `{job_id}`{'' if index is None else f' image {index + 1}'}.")
+
+    async def _moderates(self, interaction: discord.Interaction, job_id: str) -> bool:
+        """In the job's own channel, wherever it is pressed."""
+        job, guild = await self._store.job(job_id), interaction.guild
+        channel = guild.get_channel(int(job.place.channel_id)) if job and guild else None
+        return bool(channel and channel.permissions_for(cast(discord.Member, interaction.user)).manage_messages)
 
     @asynccontextmanager
     async def _answering(

@@ -190,7 +190,8 @@ class SlackAdapter:
 
     async def _posted_before(self, job: Job, channel_id: str, thread_id: str | None) -> Mapping[str, Any] | None:
         """Of a post that nobody knows the end of, the message, where the app may read what was said."""
-        is_first = job.id not in self._unsure and job.created_ms >= self._since_ms
+        is_known = job.place.message_id is not None  # and can no longer be changed
+        is_first = job.id not in self._unsure and (is_known or job.created_ms >= self._since_ms)
         if is_first:
             return None
         method, asked = "conversations.history", {"channel": channel_id, "limit": _LOOK_BACK}

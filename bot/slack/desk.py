@@ -106,9 +106,11 @@ class Desk:
         """`pictures`: the files of "image" and "mask", to be fetched."""
         turn.what = what
         if pictures:
+            turn.picture = next(iter(pictures))  # so that it is acknowledged in time
             await self._people.require_may_draw(turn.asked.user_id)
         for turn.picture, file_id in (pictures or {}).items():
             what = replace(what, options={**what.options, turn.picture: str(await self._take(file_id))})
+        turn.what = what
         await self._echo.imagine(turn, what, is_confirmed=is_confirmed)
 
     async def _take(self, file_id: str) -> Path:

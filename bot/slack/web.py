@@ -26,7 +26,7 @@ SCOPES = frozenset(
 )
 USER_GROUPS = "usergroups:read"  # this and the next only where the operator wants them
 HISTORY = frozenset(["channels:history", "groups:history", "im:history"])
-_OPTIONAL = HISTORY | {USER_GROUPS}
+_OPTIONAL = HISTORY | {USER_GROUPS, "mpim:history"}  # a group conversation asks for the last, which is never granted
 _TRIES = 20  # of one that comes too often
 _APPS = "https://api.slack.com/apps"
 HALF_SET = (
