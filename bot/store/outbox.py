@@ -42,8 +42,8 @@ def of_job(conn: sqlite3.Connection, job_id: str) -> Parcel | None:
 
 
 def next_due_ms(conn: sqlite3.Connection, now_ms: int) -> int | None:
-    (next_ms,) = conn.execute("SELECT min(next_ms) FROM outbox WHERE next_ms > ?", (now_ms,)).fetchone()
-    return next_ms  # type: ignore[no-any-return]
+    next_ms: int | None = conn.execute("SELECT min(next_ms) FROM outbox WHERE next_ms > ?", (now_ms,)).fetchone()[0]
+    return next_ms
 
 
 def postpone(conn: sqlite3.Connection, parcel_id: int, now_ms: int, next_ms: int, *, is_tried: bool = True) -> None:
