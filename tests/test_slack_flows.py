@@ -291,6 +291,17 @@ async def test_where_the_app_is_not_it_says_how_to_invite_it_and_sends_by_dm(api
     await drawn(api, house, (await api.until(lambda: of_jobs(api, api.dm(api.ada))))[0])
 
 
+async def test_of_several_that_it_cannot_post_each_can_be_sent_by_dm(api, house):
+    asked = await api.slash(api.ada, api.elsewhere, "/imagine", f"a {{red, blue}} car {DRAFT}")
+    asked = await api.press(api.ada, await api.until(lambda: asked.messages and asked.answer), "Draw them")
+    told = await api.until(lambda: next((each for each in asked.messages if "/invite" in each.text), None))
+    assert told.labels == ["Send 1 by DM", "Send 2 by DM"]
+    for number, label in enumerate(told.labels):
+        await api.press(api.ada, told, label)
+        sent = await api.until(lambda number=number: of_jobs(api, api.dm(api.ada))[number:])
+        await drawn(api, house, sent[0])
+
+
 async def test_guests_strangers_and_the_deactivated_get_one_sentence(api, house):
     api.deactivate(api.bob)
     for user in (api.guest, api.stranger, api.bob):

@@ -48,9 +48,11 @@ class Answering:
             if turn.ack({"response_action": "errors", "errors": at_fields}):
                 return
         if isinstance(error, CannotPost):
-            one = len(error.job_ids) == 1
-            names = ["Send by DM" if one else f"Send {number} by DM" for number, _ in enumerate(error.job_ids, 1)]
-            steps = [Control(name, Press("dm", job_id)) for name, job_id in zip(names, error.job_ids, strict=True)]
+            others = len(error.job_ids) - 1
+            steps = [
+                Control(f"Send {number} by DM" if others else "Send by DM", Press("dm", job_id, others))
+                for number, job_id in enumerate(error.job_ids, 1)
+            ]
         else:
             steps = self._offers.controls(it, asked.user_id, turn.what)
         await turn.tell(messages.sentence(it, steps))

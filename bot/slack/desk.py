@@ -214,8 +214,9 @@ class Desk:
                 await turn.say(answers.reported(is_new))
             case "dm":
                 turn.asked = replace(asked, channel_id=await self._adapter.direct(asked.user_id), thread_id=None)
-                await self._child(turn, Press("again", job.id, press.index))
-                await turn.take_away()
+                await self._child(turn, Press("again", job.id))
+                if not press.index:  # else the message has the buttons of so many others, too
+                    await turn.take_away()
             case _:
                 await self._child(turn, press)
 
