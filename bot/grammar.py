@@ -33,12 +33,14 @@ def expand(text: str) -> list[str]:
     Raises BadPrompt if a brace is not closed, or if there are more than `MAX_JOBS` texts; how many, or as many as
     were counted before it became too much.
     """
-    groups = [_Choices()]
-    for piece in _PIECE.findall(text):
+    pieces, groups = _PIECE.findall(text), [_Choices()]
+    if pieces.count("{") > pieces.count("}"):
+        raise BadPrompt("unclosed")
+    for piece in pieces:
         if piece == "{":
             groups.append(_Choices())
         elif piece == "," and len(groups) > 1:
-            groups[-1].close()
+            groups[-1].next()
         elif piece == "}" and len(groups) > 1:
             inner = groups.pop()
             inner.close()
@@ -85,12 +87,11 @@ def _unescaped(text: str) -> str:
 class _Choices:
     """The alternatives of one `{…}`: how many there are, and the texts of the first `MAX_JOBS`."""
 
+    __slots__ = ("_literal", "_open", "_open_count", "count", "texts")
+
     def __init__(self) -> None:
         self.count = 0
         self.texts: list[str] = []
-        self._begin()
-
-    def _begin(self) -> None:
         self._open_count = 1
         self._open = [""]
         self._literal: list[str] = []
@@ -98,24 +99,32 @@ class _Choices:
     def add(self, literal: str) -> None:
         self._literal.append(literal)
 
-    def _settle(self) -> None:
-        tail = "".join(self._literal)
-        self._open = [text + tail for text in self._open]
-        self._literal = []
-
     def branch(self, inner: "_Choices") -> None:
+        if inner.count == 1:
+            return self._literal.append(inner.texts[0])
         self._settle()
         self._open = [text + choice for text in self._open for choice in inner.texts][:MAX_JOBS]
         self._open_count *= inner.count
         self._require_few()
 
+    def next(self) -> None:
+        """The alternative ends, and another begins."""
+        self.close()
+        self._open_count, self._open = 1, [""]
+
     def close(self) -> None:
-        """The alternative ends; another may begin."""
+        """The last alternative ends."""
         self._settle()
-        self.texts = [*self.texts, *(text.strip() for text in self._open)][:MAX_JOBS]
+        self.texts = [*self.texts, *[text.strip() for text in self._open]][:MAX_JOBS]
         self.count += self._open_count
-        self._begin()
+        self._open_count = 0
         self._require_few()
+
+    def _settle(self) -> None:
+        if self._literal:
+            tail = "".join(self._literal)
+            self._open = [text + tail for text in self._open]
+            self._literal = []
 
     def _require_few(self) -> None:
         counted = self.count + self._open_count
