@@ -56,7 +56,7 @@ class Someone:
 
     own: dict[Place | None, tuple[int, bool]] = field(default_factory=dict)  # their allowance; whether an admin set it
     grants: list[tuple[int, int, Place | None, bool]] = field(default_factory=list)
-    resets: dict[Place | None, tuple[int, bool]] = field(default_factory=dict)
+    resets: dict[tuple[Place | None, bool], int] = field(default_factory=dict)  # by whether an admin ordered it
     last_ms: int = 0  # the latest that anything of theirs counts
 
 
@@ -106,13 +106,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def now_of(self, person) -> int:
         known = self.known[person.id]
-        return max(self.clock(), known.last_ms, *(ms + 1 for ms, _ in known.resets.values()), 0)
+        return max(self.clock(), known.last_ms, *(ms + 1 for ms in known.resets.values()), 0)
 
     def taken(self, person, place, at, *, by_operator=False) -> int:
         """Units that count for a person at a place, of what was taken at another; or if admins had reset nothing."""
-        resets = [self.known[person.id].resets.get(where, (0, False)) for where in (None, place)]
+        resets = [(by, ms) for by, ms in self.known[person.id].resets.items() if by[0] in (None, place)]
         since = max(self.limits.window.since_ms(self.now_of(person)), 0)
-        since = max([since, *(ms for ms, is_capped in resets if not (by_operator and is_capped))])
+        since = max([since, *(ms for (_, is_capped), ms in resets if not (by_operator and is_capped))])
         mine = [job for job in self.jobs.values() if job.person == person.id and job.place == at]
         return sum(job.taken for job in mine if job.counts_ms > since)
 
@@ -235,7 +235,7 @@ class LedgerMachine(RuleBasedStateMachine):
         person, (place, is_capped) = self.people[who], by
         counts_ms = self.now_of(person)
         self.run(self.store.rules.reset(self.act("quota reset", place, is_capped), person, self.limits))
-        self.known[person.id].resets[place] = counts_ms, is_capped
+        self.known[person.id].resets[by] = counts_ms
 
     @rule(who=st.integers(0, 1), units=st.one_of(st.none(), st.integers(0, 30)), by=BY)
     def allow(self, who, units, by):

@@ -452,6 +452,19 @@ async def test_a_cap_is_not_passed_by_resets(desk):
     assert await desk.left("bob") == 60
 
 
+async def test_an_admins_reset_takes_nothing_of_the_operators_away(desk):
+    await desk.says("quota set bob 60")
+    for _ in range(5):
+        await desk.draws("bob", "a car --n 4")
+    desk.house.clock.pass_seconds(1)
+    await desk.operator("quota reset bob --at here")
+    for _ in range(5):
+        await desk.draws("bob", "a car --n 4")
+    desk.house.clock.pass_seconds(1)
+    assert "40 → 0 units used" in await desk.says("quota reset bob")
+    assert await desk.left("bob") == 60
+
+
 async def test_a_cap_is_not_passed_by_a_role_that_comes_later(desk):
     await desk.says("quota grant bob 80")
     await desk.says("quota role patrons 90")

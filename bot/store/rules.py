@@ -175,7 +175,7 @@ def set_halt(conn: sqlite3.Connection, table: str, of: dict[str, object], halt: 
 
 
 def set_reset(conn: sqlite3.Connection, person: int, scope: Scope, counts_ms: int, *, is_capped: bool) -> None:
-    conn.execute("INSERT OR REPLACE INTO resets VALUES (?, ?, ?, ?, ?)", (person, *scope, counts_ms, is_capped))
+    conn.execute("INSERT OR REPLACE INTO resets VALUES (?, ?, ?, ?, ?)", (person, *scope, is_capped, counts_ms))
 
 
 def was_here(conn: sqlite3.Connection, person: int, scope: Scope) -> bool:
