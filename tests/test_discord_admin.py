@@ -71,6 +71,22 @@ async def test_who_has_no_authority_is_told_so_also_when_the_request_is_forged(a
     assert "That is for the operator" in (await order("doctor")).text
 
 
+async def test_the_rights_in_one_channel_are_none_in_the_whole_server(api, house, order):
+    api.permit(api.channel, api.bob, Permission.MANAGE_MESSAGES, Permission.MANAGE_GUILD)
+    for words, options in (("block", {"person": api.ada}), ("quota set", {"person": api.bob, "units": "9"})):
+        assert "That is for moderators of this place" in (await order(words, user=api.bob, **options)).text
+    api.permit(api.guild, api.bob, Permission.MANAGE_MESSAGES)
+    api.forbid(api.channel, api.bob, Permission.MANAGE_MESSAGES)  # he moderates, but not what stands here
+    said = await order("block", user=api.bob, unchecked=True, person=api.ada)
+    assert "not blocked → blocked" in said.text
+
+
+async def test_while_the_roles_of_the_server_are_not_known_nobody_is_an_admin(api, order):
+    assert "drawing → paused" in (await order("pause")).text
+    api.emit("GUILD_DELETE", {"id": str(api.guild.id), "unavailable": True}, guild=api.guild)
+    assert "That is for moderators of this place" in (await order("resume")).text
+
+
 async def test_an_operator_of_the_settings_is_one_in_chat(api, house, order):
     house.admin._operators = frozenset({f"discord:{api.owner.id}"})
     assert "all together: none → 9 units a day" in (await order("quota place", units="9")).text

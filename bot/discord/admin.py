@@ -98,12 +98,16 @@ async def give(admin: Admin, interaction: discord.Interaction, person: Person, t
 
 
 def authority_of(interaction: discord.Interaction) -> Authority:
-    """What Discord says with this very interaction; in a conversation of two nobody is an admin."""
-    if interaction.guild_id is None:
+    """By the roles that came with this very interaction, in the whole server: a channel's rights are for that channel.
+
+    In a conversation of two nobody is an admin, nor where the server's roles are not known just now.
+    """
+    who = interaction.user
+    if not isinstance(who, discord.Member) or who.guild.unavailable:
         return Authority.NOBODY
-    if interaction.permissions.manage_guild:
+    if who.guild_permissions.manage_guild:
         return Authority.ADMIN
-    return Authority.MODERATOR if interaction.permissions.manage_messages else Authority.NOBODY
+    return Authority.MODERATOR if who.guild_permissions.manage_messages else Authority.NOBODY
 
 
 def roles_of(user: discord.abc.User) -> list[str]:
