@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Protocol
 
-from bot import answers, charts, reports
+from bot import answers, charts, reports, wording
 from bot.allowances import DAY_MS, EVERYWHERE, MAX_UNITS, Limits, Rule, Scope, Subject
 from bot.errors import BadOption, NoAuthority, Refused, Unknown
 from bot.jobs import ChannelPolicy, Identity, Job, Person, Place
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 Quote = Callable[[str], str]  # how a platform shows a person's text as it stands
 AUDIT_LINES, STATS_DAYS, GRANT_MS = 10, 14, DAY_MS
+MAX_EXPORT_BYTES = 128 * 2**20  # it is sent whole
 
 
 class Platform(Protocol):
@@ -107,6 +108,7 @@ class Admin:
             "resume": self._pause,
             "job": self._job,
             "channel": self._channel,
+            "privacy": self._privacy,
             "words": self._words,
             "stats": self._stats,
             "audit": self._audit,
@@ -144,6 +146,8 @@ class Admin:
             least = Authority.OPERATOR
         if actor.authority < least:
             raise NoAuthority(least.name.lower())
+        if FORMS[order.verb].on_machine and actor.place.workspace_id:
+            raise BadOption(f"/limner-admin {order.verb}", "is not for a chat", allowed=f"limner admin {order.verb}")
 
     def _scope(self, actor: Actor, order: Order) -> Scope:
         """Where the order counts. Raises NoAuthority for a place that is not the actor's."""
@@ -178,7 +182,9 @@ class Admin:
                 platform, workspace_id = scope[0], workspace_id or scope[1]
         if given.act.is_capped:  # no admin reaches beyond their place
             workspace_id = given.scope[1]
-        if (reach := self._reach(platform, workspace_id)) and (there := await reach.member(workspace_id, user_id)):
+        is_known = FORMS[given.order.verb].on_machine
+        reach = None if is_known else self._reach(platform, workspace_id)
+        if reach and (there := await reach.member(workspace_id, user_id)):
             return await self._studio.person(*there), there[0].name
         found = await self._rules.named(platform, workspace_id, user_id, given.scope)
         if len({person for person, _ in found}) > 1:
@@ -187,7 +193,7 @@ class Admin:
         if found:
             return Person(found[0][0]), found[0][1].name or user_id
         is_whole = platform == "discord" or (platform == "slack" and workspace_id)
-        if given.act.is_capped or not is_whole or not _IDS[platform].fullmatch(user_id):
+        if given.act.is_capped or is_known or not is_whole or not _IDS[platform].fullmatch(user_id):
             raise Unknown(f"@{clip(word, 40)}", "person")
         identity = Identity(platform, workspace_id if platform == "slack" else "", user_id)
         return await self._studio.person(identity), user_id
@@ -303,6 +309,20 @@ class Admin:
         done = await self._moderating.channel(given.act, given.actor.place, named, options)
         return Answer(str(done)) if isinstance(done, ChannelPolicy) else done
 
+    async def _privacy(self, given: Given) -> Answer | Entry:
+        """What people can do by themselves, for somebody who has left and writes a letter."""
+        (person, name), privacy = await self.person(given, given.order.args[0]), self._studio.privacy
+        if given.order.verb == "privacy show":
+            return Answer(answers.privacy(await privacy.show(person), f"@{given.quote(name)}"))
+        if given.order.verb == "privacy export":
+            export = await privacy.export(person, limit_bytes=MAX_EXPORT_BYTES)
+            with export.file:
+                return Answer(answers.exported(export), ((wording.EXPORT_NAME, export.file.read()),))
+        if "".join(given.order.args[1:]).lower() != "yes":
+            await privacy.ask_to_erase(person, given.order.args[0])
+        await privacy.erase(person)
+        return await self._rules.note(given.act, "known", "erased", subject="Somebody")
+
     async def _words(self, given: Given) -> Answer | Entry:
         text = given.order.args[0]
         if given.order.verb == "words test":
@@ -327,7 +347,8 @@ class Admin:
         return Answer(await asyncio.to_thread(self._doctor) if self._doctor else reports.NO_DOCTOR)
 
     async def _help(self, given: Given) -> Answer:
-        return Answer(reports.orders(given.actor.authority))
+        actor = given.actor
+        return Answer(reports.orders(actor.authority, is_on_machine=actor.place.workspace_id == ""))
 
 
 _IDS = {"discord": re.compile(r"\d{15,21}"), "slack": re.compile(r"[UW][A-Z0-9]{6,20}")}

@@ -116,17 +116,18 @@ def settings(view: SettingsView) -> str:
 ERASED = "Erased. Your messages here are removed as soon as the platform allows it; type anything and you are new."
 
 
-def privacy(kept: Kept) -> str:
-    """What is kept of a person, and for how long."""
+def privacy(kept: Kept, name: str = "") -> str:
+    """What is kept of a person, and for how long; `name` where somebody else asks."""
     rows, keep = kept.rows, kept.retention
+    ways = "`/limner privacy export` gives you all of it as a file, `/limner privacy erase` removes it."
     return "\n".join(
         [
-            f"Kept of you: {counted(kept.jobs, 'job')}, {counted(kept.images, 'picture')}, "
-            f"{counted(rows['ledger'], 'entry of units', 'entries of units')}, your id and name, "
+            f"Kept of {name or 'you'}: {counted(kept.jobs, 'job')}, {counted(kept.images, 'picture')}, "
+            f"{counted(rows['ledger'], 'entry of units', 'entries of units')}, id and name, "
             f"{counted(rows['defaults'], 'setting')}, {counted(rows['incidents'], 'refused prompt')}.",
             f"Prompts are kept {_days(keep.prompts)}, pictures {_days(keep.files)}, jobs {_days(keep.jobs)}, "
             f"backups {_days(keep.backups)}.",
-            "`/limner privacy export` gives you all of it as a file, `/limner privacy erase` removes it.",
+            *([] if name else [ways]),
         ]
     )
 
@@ -134,7 +135,7 @@ def privacy(kept: Kept) -> str:
 def exported(export: Export) -> str:
     did_not = f" {counted(export.left_out, 'picture')} did not fit: `/limner show JOB` has each."
     left = did_not if export.left_out else ""
-    return f"All that is kept of you, as JSON, and your pictures.{left}"
+    return f"All that is kept, as JSON, and the pictures.{left}"
 
 
 def incident(it: Incident, when: When, quote: Quote = str) -> str:

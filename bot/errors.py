@@ -110,6 +110,7 @@ class EraseUnconfirmed(Refused):
     code = "unconfirmed"
     jobs: int
     images: int
+    named: str = ""  # empty: who asks
 
 
 @dataclass(eq=False)

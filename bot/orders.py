@@ -31,6 +31,7 @@ class OrderForm:
     options: tuple[str, ...] = ()
     is_local: bool = False  # it is about the place where it is given, an operator's order too
     takes_rest: bool = False  # its last word goes on to the end of the line
+    on_machine: bool = False  # given there alone, and about people who are known already
 
     @property
     def words(self) -> list[str]:
@@ -85,6 +86,9 @@ _FORMS = (
     OrderForm("job cancel JOB", "stop it; its units go back", _MODERATOR, ("reason",)),
     OrderForm("job retry JOB", "draw one again that failed", _ADMIN, ("reason",)),
     OrderForm("job delete JOB", "remove its pictures, here and on disk", _MODERATOR, ("reason",)),
+    OrderForm("privacy show @person", "what is kept of somebody", _OPERATOR, on_machine=True),
+    OrderForm("privacy export @person", "all of it as a file", _OPERATOR, on_machine=True),
+    OrderForm("privacy erase @person [YES]", "all of it goes for good", _OPERATOR, on_machine=True),
     OrderForm("stats [days]", "what was drawn, by day", _ADMIN, ("at",)),
     OrderForm("audit [lines]", "who changed what; with --csv as a file", _ADMIN, ("csv", "at")),
     OrderForm("doctor", "what is wrong on the machine", _OPERATOR),

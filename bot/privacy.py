@@ -77,10 +77,10 @@ class Privacy:
         history = await self._store.history(person, MAX_EXPORTED)
         return await asyncio.to_thread(_zipped, rows, history, self._data, limit_bytes)
 
-    async def ask_to_erase(self, person: Person) -> None:
-        """Raises EraseUnconfirmed, with what would go."""
+    async def ask_to_erase(self, person: Person, named: str = "") -> None:
+        """Raises EraseUnconfirmed, with what would go; `named`: of whom the operator asks."""
         kept = await self.show(person)
-        raise EraseUnconfirmed(jobs=kept.jobs, images=kept.images)
+        raise EraseUnconfirmed(jobs=kept.jobs, images=kept.images, named=named)
 
     async def erase(self, person: Person) -> None:
         """Everything but a random number in the ledger. Messages on platforms are removed as soon as those allow it."""

@@ -120,8 +120,9 @@ def job(it: Job, live: Live | None, when: When, quote: Callable[[str], str]) -> 
     )
 
 
-def orders(authority: Authority) -> str:
-    lines = [f"`/limner-admin {form.usage}` {form.meaning}" for form in FORMS.values() if authority >= form.least]
+def orders(authority: Authority, *, is_on_machine: bool) -> str:
+    found = [form for form in FORMS.values() if authority >= form.least and (is_on_machine or not form.on_machine)]
+    lines = [f"`/limner-admin {form.usage}` {form.meaning}" for form in found]
     return "\n".join([*lines, 'Most take `--until 2026-12-01` or `--until 3d`, and `--reason "why"`.'])
 
 

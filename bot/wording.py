@@ -106,10 +106,14 @@ def refusal(error: errors.Refused, when: When = utc) -> Sentence:
             )
         case errors.EraseUnconfirmed():
             what = f"{counted(error.jobs, 'job')}, {counted(error.images, 'picture')}, settings, messages"
-            goes = f"{what}, and what others made of your words go for good."
-            body = f"{goes} What you used stays counted, under a random number."
-            button = Action("Erase everything", command="/limner privacy erase yes")
-            return Sentence("That erases all that is kept of you", body, (button,))
+            body = f"{what}, and what others made of those words go for good."
+            body += " What was used stays counted, under a random number."
+            heading, command = "That erases all that is kept of you", "/limner privacy erase yes"
+            if error.named:
+                heading = f"That erases all that is kept of {error.named}"
+                command = f"/limner-admin privacy erase {error.named} yes"
+                body += " Say so with yes after the name."
+            return Sentence(heading, body, (Action("Erase everything", command=command),))
         case errors.NotAllowed():
             return Sentence(f"Only its owner or a moderator can {error.action} this")
         case errors.AgeRestricted():

@@ -361,7 +361,7 @@ LEAST = {
     "unblock": "moderator", "pause": "admin", "resume": "admin", "channel": "admin", "words add": "admin",
     "words remove": "admin", "words test": "moderator", "job show": "moderator", "job cancel": "moderator",
     "job retry": "admin", "job delete": "moderator", "stats": "admin", "audit": "admin", "doctor": "operator",
-    "help": "moderator",
+    "help": "moderator", "privacy show": "operator", "privacy export": "operator", "privacy erase": "operator",
 }  # fmt: skip
 EXAMPLES = {
     "quota show": "quota show ada", "quota set": "quota set ada 30", "quota grant": "quota grant ada 3",
@@ -369,6 +369,8 @@ EXAMPLES = {
     "quota place": "quota place 300", "block": "block ada", "unblock": "unblock ada", "words add": "words add gore",
     "words remove": "words remove gore", "words test": "words test gore", "job show": "job show {job}",
     "job cancel": "job cancel {job}", "job retry": "job retry {job}", "job delete": "job delete {job}",
+    "privacy show": "privacy show ada", "privacy export": "privacy export ada",
+    "privacy erase": "privacy erase ada yes",
 }  # fmt: skip
 
 
@@ -383,13 +385,23 @@ async def test_every_role_may_do_what_is_its_own_and_nothing_else(desk, verb, au
     text = EXAMPLES.get(verb, verb).format(job=job.id)
     audited = len(await desk.house.store.rules.entries(EVERYWHERE, 100))
     try:
-        await desk.order(text, authority=authority)
+        await desk.order(text, authority=authority, place=PAGE if FORMS[verb].on_machine else GUILD)
         is_done = True
     except NoAuthority:
         is_done = False
     assert is_done == (authority >= Authority[LEAST[verb].upper()])
     if not is_done:
         assert len(await desk.house.store.rules.entries(EVERYWHERE, 100)) == audited
+
+
+@pytest.mark.parametrize("verb", [verb for verb in FORMS if FORMS[verb].on_machine])
+async def test_what_is_for_the_machine_is_not_done_in_a_chat(desk, verb):
+    [job] = await desk.draws("ada")
+    with pytest.raises(BadOption, match="is not for a chat"):
+        await desk.operator(EXAMPLES[verb])
+    assert (await desk.house.studio.job(await desk.person("ada"), job.id)).id == job.id
+    assert verb not in await desk.operator("help")
+    assert verb in await desk.operator("help", place=PAGE)
 
 
 @pytest.mark.parametrize(

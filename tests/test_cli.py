@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from contextlib import contextmanager
 
 import msgspec
@@ -30,9 +31,10 @@ def environment(tmp_path):
 
 @pytest.fixture
 def limner(environment):
-    def run(*arguments, **changes):
+    def run(*arguments, cwd=None, **changes):
         command = [sys.executable, "-m", "bot", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment | changes, timeout=60)
+        changed = environment | changes
+        return subprocess.run(command, capture_output=True, text=True, env=changed, timeout=60, cwd=cwd)
 
     return run
 
@@ -208,6 +210,26 @@ def test_every_command_is_told_in_one_whole_line(limner):
     assert "..." not in limner("--help").stdout.partition("Commands:")[2]
     head, *lines = limner("models").stdout.splitlines()
     assert [line.split()[0] for line in (head, *lines)] == ["name", *read_catalogue()]
+
+
+def test_somebody_who_has_left_is_shown_exported_and_erased_on_their_written_request(limner, environment, tmp_path):
+    """Also of a platform that is not connected; nobody is made up for it."""
+    who = "discord:123456789012345678"
+    assert f"no person `@{who}`" in limner("admin", "privacy", "show", who).stderr
+    limner("admin", "block", who)
+    shown = limner("admin", "privacy", "show", who).stdout
+    assert shown.startswith("Kept of @123456789012345678: 0 jobs, 0 pictures, 0 entries of units, id and name")
+    with running(environment) as (_, url):
+        urllib.request.urlopen(url, timeout=5).read()
+        exported = limner("admin", "privacy", "export", who, cwd=tmp_path)
+        with zipfile.ZipFile(tmp_path / "limner-export.zip") as archive:
+            kept = json.loads(archive.read("limner.json"))
+        assert (exported.returncode, [row["user_id"] for row in kept["identities"]]) == (0, [who.partition(":")[2]])
+        asked = limner("admin", "privacy", "erase", who)
+        assert (asked.returncode, f"all that is kept of {who}" in asked.stderr) == (2, True)
+        erased = limner("admin", "privacy", "erase", who, "yes").stdout
+        assert erased == "Somebody: known → erased · by the operator · logged #2\n"
+    assert f"no person `@{who}`" in limner("admin", "privacy", "show", who).stderr
 
 
 def test_the_version_is_printed(limner):

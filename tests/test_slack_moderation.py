@@ -64,7 +64,7 @@ async def test_a_picture_is_reported_to_the_operators_channel(api, house):
 async def test_what_is_kept_is_exported_by_dm_and_erased_after_a_second_yes(api, house):
     message = await a_picture(api, house, "a zanzibar wombat")
     exported = await api.slash(api.ada, api.channel, "/limner", "privacy export")
-    assert "All that is kept of you" in (await told(api, exported)).text
+    assert "All that is kept, as JSON" in (await told(api, exported)).text
     [file] = [file for file in api.files.values() if file.name == "limner-export.zip"]
     with zipfile.ZipFile(io.BytesIO(file.data)) as archive:
         assert api.ada.id in json.dumps(json.loads(archive.read("limner.json")))

@@ -125,7 +125,8 @@ def build(give: _Give) -> app_commands.Group:
     groups = {name: app_commands.Group(name=name, description=meaning, parent=top) for name, meaning in _GROUPS.items()}
     for verb, form in FORMS.items():
         first, _, second = verb.partition(" ")
-        (groups[first] if second else top).add_command(_order(give, verb, form))
+        if not form.on_machine:
+            (groups[first] if second else top).add_command(_order(give, verb, form))
     return top
 
 

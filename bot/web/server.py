@@ -124,6 +124,7 @@ class Site:
         """The answer to `/limner-admin …`, which the person at this machine gives as the operator."""
         actor = Actor(await self._person(), Authority.OPERATOR, HERE)
         found = await self._admin.administer(actor, text, key=key, when=moment)
+        self._known_person = None  # an order may erase whoever gives it
         files = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in found.files]
         return told("/limner-admin", found.text, files=files)
 
