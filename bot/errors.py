@@ -3,7 +3,7 @@ LimnerError
 ├─ Refused           the person can act on it; its sentence is shown; no job, nothing reserved
 │   BadPrompt · BadOption · BadDefault · BadImage · QuotaExceeded · QueueFull · Unconfirmed · EraseUnconfirmed
 │   NotAllowed · NoPermission
-│   NoAuthority · AboveCap · Blocked · NothingToRetry
+│   NoAuthority · AboveCap · Blocked · NothingToRetry · NotForOwner
 │   NotServed · CannotPost · BadWords · AgeRestricted · SwitchedOff · TooLarge
 │   Unknown · Gone · Forgotten · Expired · Unavailable
 └─ CannotStart       the process leaves with `exit_code`; the sentence says what to do
@@ -143,6 +143,14 @@ class NothingToRetry(Refused):
 
     code = "nothing_to_retry"
     job_id: str
+
+
+@dataclass(eq=False)
+class NotForOwner(Refused):
+    """An admin tried a job again, and its owner may not have it now; `why` is what they would be told."""
+
+    code = "not_for_owner"
+    why: Refused
 
 
 @dataclass(eq=False)

@@ -14,9 +14,11 @@ from bot import buttons, defaults, given, prompt, quota
 from bot.dispatch import Dispatch
 from bot.errors import (
     BadOption,
+    Blocked,
     Forgotten,
     Gone,
     NotAllowed,
+    NotForOwner,
     NothingToRetry,
     QueueFull,
     QuotaExceeded,
@@ -272,7 +274,7 @@ class Studio:
     async def retry(self, job: Job, roles: Iterable[str], *, key: str) -> Job:
         """Draw a job again that brought nothing, for its owner with these roles, where it was asked.
 
-        Raises NothingToRetry.
+        Raises NothingToRetry, and NotForOwner where its owner would be refused.
         """
         if not job.status.is_over or job.status == Status.DELIVERED:
             raise NothingToRetry(job.id)
@@ -280,7 +282,10 @@ class Studio:
         owner = Person(job.person_id, is_operator=is_operator, roles=frozenset(roles))
         place = replace(job.place, message_id=None)
         keeps = job.if_flagged == "keep"
-        [again] = await self.press(owner, place, "again", job.id, 0, key=key, allows_explicit=keeps)
+        try:
+            [again] = await self.press(owner, place, "again", job.id, 0, key=key, allows_explicit=keeps)
+        except (QuotaExceeded, QueueFull, Blocked) as refusal:
+            raise NotForOwner(refusal) from None
         return again
 
     async def look_at_pauses(self) -> None:

@@ -142,6 +142,8 @@ def refusal(error: errors.Refused, when: When = utc) -> Sentence:
             return Sentence(
                 f"{code(error.job_id)} did not fail", "Only one that brought no picture can be tried again."
             )
+        case errors.NotForOwner():
+            return Sentence("That can't be drawn for its owner now", f"{_owners(error.why, when)} Nothing was charged.")
         case errors.Blocked():
             until = f"That ends {when(error.ends_ms)}. " if error.ends_ms else ""
             reason = f"Reason: {said(error.reason)}" if error.reason else "Ask a moderator if that is wrong."
@@ -190,7 +192,7 @@ _UNKNOWN = {
     "model": "`/limner models` lists those that are here. Nothing was changed.",
 }
 _WHO = {"moderator": "moderators", "admin": "admins"}
-_POOLS = {"person": "you have", "model": "of this model you have", "place": "all people of this place together have"}
+_POOLS = {"person": "{} have", "model": "of this model {} have", "place": "all people of this place together have"}
 
 
 def failure(kind: FailureKind, paid: int, *, longest_px: int = 2048, reference: str = "") -> Sentence:
@@ -390,12 +392,28 @@ def _bad_image(error: errors.BadImage) -> Sentence:
 
 
 def _over_quota(error: errors.QuotaExceeded, when: When) -> Sentence:
-    free = f" The next {error.needed} are free {when(error.free_at_ms)}." if error.free_at_ms else ""
-    body = f"Needs {error.needed}, {_POOLS[error.whose]} {error.left}.{free} Nothing was charged."
+    body = f"{_missing(error, when)} Nothing was charged."
     if error.smaller is None:
         return Sentence("Not enough units", body)
     command, cost = error.smaller
     return Sentence("Not enough units", body, (Action(f"Run as draft ({cost})", command=command),))
+
+
+def _missing(error: errors.QuotaExceeded, when: When, who: str = "you") -> str:
+    free = f" The next {error.needed} are free {when(error.free_at_ms)}." if error.free_at_ms else ""
+    return f"Needs {error.needed}, {_POOLS[error.whose].format(who)} {error.left}.{free}"
+
+
+def _owners(why: errors.Refused, when: When) -> str:
+    """The same refusal, told to somebody else."""
+    match why:
+        case errors.QuotaExceeded():
+            return _missing(why, when, "they")
+        case errors.QueueFull(own=True):
+            return f"They have {counted(why.waiting, 'job')} waiting."
+        case errors.QueueFull():
+            return f"The queue is full ({why.limit})."
+    return "They are blocked here."
 
 
 def _queue_full(error: errors.QueueFull, when: When) -> Sentence:

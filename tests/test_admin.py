@@ -13,7 +13,17 @@ from PIL import Image
 from bot import charts, wording
 from bot.admin import Actor
 from bot.allowances import EVERYWHERE
-from bot.errors import AboveCap, BadOption, Blocked, NoAuthority, NothingToRetry, QueueFull, QuotaExceeded, Unknown
+from bot.errors import (
+    AboveCap,
+    BadOption,
+    Blocked,
+    NoAuthority,
+    NotForOwner,
+    NothingToRetry,
+    QueueFull,
+    QuotaExceeded,
+    Unknown,
+)
 from bot.feed import Live
 from bot.jobs import Identity, Place
 from bot.orders import FORMS, Authority
@@ -273,6 +283,28 @@ async def test_a_job_is_tried_again_by_what_its_owners_roles_allow(desk):
         [job] = await desk.draws("ada", "a car --n 4", roles=["900"])
     await desk.says(f"job cancel {job.id}")
     assert "cancelled → again as" in await desk.says(f"job retry {job.id}")
+
+
+@pytest.mark.parametrize(
+    ("orders", "says"),
+    [
+        (["quota set ada 3"], "Needs 2, they have 1."),
+        (["block ada"], "They are blocked here."),
+        (["quota default --waiting 1"], "They have 1 job waiting."),
+    ],
+)
+async def test_a_job_that_its_owner_may_not_have_again_is_told_of_them(desk, orders, says):
+    [job] = await desk.draws("ada", "a car")
+    await desk.says(f"job cancel {job.id}")
+    await desk.draws("ada", "a boat", place=OTHER)
+    for text in orders:
+        await desk.says(text)
+    with pytest.raises(NotForOwner) as refusal:
+        await desk.says(f"job retry {job.id}")
+    sentence = wording.refusal(refusal.value)
+    assert says in sentence.body
+    assert not sentence.actions
+    assert not re.search(r"\byou", f"{sentence.title} {sentence.body}", re.IGNORECASE)
 
 
 async def test_a_pause_accepts_and_says_when_and_a_resume_goes_on(open_desk):
