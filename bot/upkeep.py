@@ -12,7 +12,7 @@ from bot.store.moderation import TAKEDOWNS
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS, SAY_AGAIN_MS = 10.0, 3600 * 1000
 GIVE_UP_AFTER_MS = 3 * 24 * 3600 * 1000
 
 
@@ -28,6 +28,7 @@ class Upkeep:
         self._store, self._records, self._adapters, self._now_ms = store, store.moderation, adapters, now_ms
         self._platform, _, self._channel_id = report_channel.partition(":")
         self._last_takedown = 0
+        self._said_ms: dict[str, int] = {}  # when it was last said of what still waits
 
     async def run(self) -> None:
         """Until cancelled. What does not work is tried again, and slows nothing else."""
@@ -35,7 +36,7 @@ class Upkeep:
             try:
                 await self.look()
             except Unavailable as error:
-                log.warning("reports and removals wait: %s", error.reason)
+                self._say("reports and removals wait", error)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
@@ -43,12 +44,13 @@ class Upkeep:
         for report in await self._records.unsent():
             who = await self._store.identity(report.job.person_id, report.job.place.platform)
             named = f"{who.platform}:{who.user_id}" if who else "an erased person"
-            log.warning("report R-%d: job %s image %d", report.number, report.job.id, report.image_index)
+            line = f"report R-{report.number}: job {report.job.id} image {report.image_index}"
             adapter = self._adapters.get(self._platform)
             if adapter is not None:
                 text = answers.report(report, named, adapter.plain)
-                if not await self._tried(adapter.say(self._channel_id, text), "a report cannot be sent"):
+                if not await self._tried(adapter.say(self._channel_id, text), f"{line} cannot be sent yet"):
                     break
+            log.warning("%s", line)
             await self._records.sent(report.number, self._now_ms())
         due = await self._records.takedowns(self._last_takedown)
         self._last_takedown = (
@@ -59,16 +61,24 @@ class Upkeep:
             if adapter is None and not is_late:
                 continue
             removal = adapter.take_down(gone.channel_id, gone.message_id) if adapter else _nothing()
-            if await self._tried(removal, "a message cannot be removed") or is_late:
+            if await self._tried(removal, f"message {gone.number} to be removed is still there") or is_late:
                 await self._records.taken_down(gone.number)
 
     async def _tried(self, attempt: Awaitable[None], complaint: str) -> bool:
         try:
             await attempt
         except Exception as error:
-            log.warning("%s yet: %r", complaint, error)
+            self._say(complaint, error)
             return False
+        self._said_ms.pop(complaint, None)
         return True
+
+    def _say(self, complaint: str, error: Exception) -> None:
+        """At first, and then each hour."""
+        now_ms = self._now_ms()
+        if now_ms - self._said_ms.get(complaint, -SAY_AGAIN_MS) >= SAY_AGAIN_MS:
+            self._said_ms[complaint] = now_ms
+            log.warning("%s: %r", complaint, error)
 
 
 async def _nothing() -> None: ...

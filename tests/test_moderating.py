@@ -174,6 +174,27 @@ async def test_a_report_reaches_the_operators_channel_once_with_its_job(house, a
     assert f"job delete {job.id}" in text
 
 
+async def test_what_cannot_be_done_yet_is_said_once_and_then_each_hour(
+    house, ask, mod, upkeep, platform, clock, caplog, store
+):
+    [job] = await ask("a boat", is_acknowledged=False)
+    await store.acknowledged([job.id], message_id="555", now_ms=0)
+    await house.studio.report(mod, job.id, 0, HERE)
+    await store.moderation.take_down([await store.job(job.id)], clock())
+    platform.is_down = True
+    for seconds in (10, 10, 3600, 10):
+        await upkeep.look()
+        clock.pass_seconds(seconds)
+    waits = [record.getMessage() for record in caplog.records if record.name == "bot.upkeep"]
+    assert len(waits) == 4
+    assert all(f"job {job.id} image 0 cannot be sent yet" in each for each in waits[::2])
+    assert all("is still there" in each for each in waits[1::2])
+    platform.is_down = False
+    await upkeep.look()
+    await upkeep.look()
+    assert caplog.messages[len(waits) :] == [f"report R-1: job {job.id} image 0"]
+
+
 async def test_what_one_cannot_see_one_cannot_report(house, ask, mod):
     [job] = await ask("a boat")
     with pytest.raises(Unknown):
