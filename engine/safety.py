@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -35,8 +36,10 @@ class ClipClassifier:
         self._projection = tensors["visual_projection.weight"]
         self._concepts, self._limits = tensors["concept_embeds"], tensors["concept_embeds_weights"]
         self._special, self._special_limits = tensors["special_care_embeds"], tensors["special_care_embeds_weights"]
-        self._vision = CLIPVisionModel(config.vision_config).to(device).eval().requires_grad_(False)
-        self._fill(self._vision, tensors)
+        with init_empty_weights():  # to draw 300 million random numbers first takes longer than all the rest
+            vision = CLIPVisionModel(config.vision_config)
+        self._fill(vision, tensors)
+        self._vision = vision.to(device).eval().requires_grad_(False)
 
     @torch.inference_mode()
     def flags(self, image: Tensor) -> bool:
@@ -64,7 +67,7 @@ class ClipClassifier:
         found = {wanted[_bare(name)]: tensor for name, tensor in tensors.items() if _bare(name) in wanted}
         if missing := set(wanted.values()) - set(found):
             raise KeyError(min(missing))
-        network.load_state_dict(found)
+        network.load_state_dict(found, assign=True)
 
 
 def load_classifier(model: Model, models_dir: Path, device: torch.device) -> Classifier | None:

@@ -142,6 +142,19 @@ def test_what_stands_at_a_side_is_seen_too(folder):
     assert not ClipClassifier(folder, CPU).flags(torch.rand(3, 64, 64))
 
 
+def test_its_weights_are_read_and_none_are_drawn_at_random_first(folder, monkeypatch):
+    fill, empty = ClipClassifier._fill, []
+
+    def watched(network, tensors):
+        empty.extend(each.is_meta for each in network.parameters())
+        fill(network, tensors)
+
+    monkeypatch.setattr(ClipClassifier, "_fill", staticmethod(watched))
+    vision = ClipClassifier(folder, CPU)._vision
+    assert all(empty)
+    assert not any(each.is_meta for each in (*vision.parameters(), *vision.buffers()))
+
+
 def test_names_of_older_releases_are_read(folder):
     tensors = load_file(folder / "model.safetensors")
     older = {
