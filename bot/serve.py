@@ -8,9 +8,12 @@ import secrets
 import shutil
 import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bot import wording
 from bot.adapter import Adapter, Connection, Page
@@ -36,9 +39,11 @@ from engine.client import LocalEngine
 from engine.protocol import MAX_SEED
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FINISH_SECONDS = 25.0  # for what is being drawn when Limner is stopped
 BACKUP_SECONDS, SOON_SECONDS, LEDGER_SECONDS = 3600.0, 60.0, 3600.0
+_READER = ThreadPoolExecutor(1)  # one thread for all: each keeps some of the memory that reading a whole database takes
 FIRST_PROMPT = "A person standing on road wearing jacket with Mountain in background and its raining"
 
 
@@ -174,13 +179,17 @@ async def _connected(connection: Connection, refused: list[CannotStart], stop: a
         stop.set()
 
 
+async def _read_whole(read: Callable[..., T], *args: object, **options: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_READER, partial(read, *args, **options))
+
+
 async def _look_after(file: Path, keep: int, refused: list[CannotStart], stop: asyncio.Event) -> None:
     """Read the whole database through once, beside those who use it; then back it up each hour.
 
     An hour after the last, whichever process made it. One that fails is tried again, and those before it stay.
     """
     try:
-        for problem in (await asyncio.to_thread(inspection.require_whole, file)).ledger_problems:
+        for problem in (await _read_whole(inspection.require_whole, file)).ledger_problems:
             log.error("the ledger does not add up: %s", problem)
     except CannotStart as error:
         refused.append(error)
@@ -191,7 +200,7 @@ async def _look_after(file: Path, keep: int, refused: list[CannotStart], stop: a
         age = time.time() - newest.stat().st_mtime if newest else BACKUP_SECONDS
         await asyncio.sleep(max(SOON_SECONDS, BACKUP_SECONDS - max(0.0, age)))  # a clock that was put back: an hour
         try:
-            await asyncio.to_thread(backup.back_up, file, folder, keep=keep)
+            await _read_whole(backup.back_up, file, folder, keep=keep)
         except CannotStart as error:
             log.error("no backup was made: %s", error)
 
@@ -201,7 +210,7 @@ async def _check_ledger_hourly(file: Path) -> None:
     while True:
         await asyncio.sleep(LEDGER_SECONDS)
         try:
-            for problem in await asyncio.to_thread(inspection.ledger_problems, file):
+            for problem in await _read_whole(inspection.ledger_problems, file):
                 log.error("the ledger does not add up: %s", problem)
         except CannotStart as error:
             log.error("the ledger could not be checked: %s", error)

@@ -33,6 +33,7 @@ _PRAGMAS = """
 """
 TOGETHER = 200  # transactions in one commit: more would only make the first of them wait
 CHECKED_AT_ONCE_BYTES = 64 * 2**20  # in less than a second
+READERS_KIB = 256  # of pages in memory, while a whole database is read: the system keeps them, too
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_BUSY: "another program holds the database",
@@ -262,6 +263,7 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as conn:
             conn.row_factory = sqlite3.Row
+            conn.execute(f"PRAGMA cache_size = -{READERS_KIB}")
             yield conn
     except sqlite3.Error as error:
         raise cannot_open(error, file) from error
