@@ -35,8 +35,8 @@ def image_draw(job: Job, index: int) -> Draw:
 def stored_image(job: Job, index: int) -> Image:
     """Raises Gone if the image is not stored (any more), Unknown if the job never had it."""
     image_draw(job, index)
-    for image in job.images:
-        if image.index == index and image.status == "done":
+    for image in job.stored:
+        if image.index == index:
             return image
     raise Gone
 

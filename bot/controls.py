@@ -40,7 +40,7 @@ def read_press(text: str) -> Press | None:
 
 def under(job: Job) -> list[Control]:
     """What stands under a job, wherever it is."""
-    shown = [image.index for image in job.images if image.status == "done"]
+    shown = [image.index for image in job.stored]
     if job.status not in (Status.RENDERED, Status.DELIVERED) or not shown:
         actions = wording.actions(job)
         return [Control(each.label, Press("draft" if each.command else each.verb, job.id)) for each in actions]

@@ -127,6 +127,11 @@ class Job:
         return self.request.draw
 
     @property
+    def stored(self) -> tuple[Image, ...]:
+        """The images whose files are there."""
+        return tuple(image for image in self.images if image.status == "done")
+
+    @property
     def seconds(self) -> float | None:
         """From its start to its files."""
         return (self.finished_ms - self.started_ms) / 1000 if self.started_ms and self.finished_ms else None

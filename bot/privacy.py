@@ -68,7 +68,7 @@ class Privacy:
 
     async def show(self, person: Person) -> Kept:
         rows = await self._records.everything(person)
-        images = sum(len(_stored(job)) for job in await self._store.history(person, MAX_EXPORTED))
+        images = sum(len(job.stored) for job in await self._store.history(person, MAX_EXPORTED))
         return Kept(len(rows["jobs"]), images, {table: len(each) for table, each in rows.items()}, self._retention)
 
     async def export(self, person: Person, *, limit_bytes: int | None = None) -> Export:
@@ -164,7 +164,7 @@ def _zipped(
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         data = json.dumps(rows, ensure_ascii=False, indent=1, default=str)
         archive.writestr("limner.json", data, zipfile.ZIP_DEFLATED)
-        for path in (Path(image.path).with_suffix(suffix) for job in history for image in _stored(job)):
+        for path in (Path(image.path).with_suffix(suffix) for job in history for image in job.stored):
             size = path.stat().st_size if path.is_file() else None
             if size is None or (limit_bytes and file.tell() + size + 65_536 > limit_bytes):
                 left_out += size is not None
@@ -172,10 +172,6 @@ def _zipped(
                 archive.write(path, f"{path.parent.name}-{path.name}")
     file.seek(0)
     return Export(file, left_out)
-
-
-def _stored(job: Job) -> list[Any]:
-    return [image for image in job.images if image.status == "done"]
 
 
 def _remove_copies(data: Path, before_ms: int) -> int:

@@ -10,7 +10,7 @@ import discord
 from bot import wording
 from bot.discord.messages import MAX_ALT_TEXT
 from bot.errors import AgeRestricted
-from bot.jobs import Image, Job
+from bot.jobs import Job
 
 MAX_REQUEST_BYTES = 25 * 2**20 - 64 * 2**10  # of all files of one request; the rest is for its text
 DEFAULT_FILE_BYTES = 10 * 2**20
@@ -22,21 +22,16 @@ class Pictures:
     remark: str = ""  # what had to be done to make them fit
 
 
-def done(job: Job) -> list[Image]:
-    return [image for image in job.images if image.status == "done"]
-
-
 async def pictures(job: Job, file_bytes: int) -> Pictures:
     """The JPEG of every image that is there, each within `file_bytes` and together within a request.
 
     Raises FileNotFoundError if one is no longer on disk.
     """
-    images = done(job)
-    limit = min(file_bytes, MAX_REQUEST_BYTES // max(1, len(images)))
-    fitted = [await asyncio.to_thread(_fitted, Path(image.path), limit) for image in images]
+    limit = min(file_bytes, MAX_REQUEST_BYTES // max(1, len(job.stored)))
+    fitted = [await asyncio.to_thread(_fitted, Path(image.path), limit) for image in job.stored]
     files = [
         file(data, wording.file_name(job.id, image.index, "jpg"), job, is_spoiler=image.is_flagged)
-        for image, (data, _) in zip(images, fitted, strict=True)
+        for image, (data, _) in zip(job.stored, fitted, strict=True)
     ]
     lowest = min((quality for _, quality in fitted if quality), default=None)
     remark = f"JPEG quality {lowest} to fit Discord's limit here; the PNG is under More…" if lowest else ""
@@ -49,7 +44,7 @@ def file(data: bytes, name: str, job: Job, *, is_spoiler: bool = False) -> disco
 
 def require_sight(job: Job, *, is_age_restricted: bool) -> None:
     """Raises AgeRestricted where flagged pictures are asked for in another channel than theirs."""
-    if not is_age_restricted and any(image.is_flagged for image in done(job)):
+    if not is_age_restricted and any(image.is_flagged for image in job.stored):
         raise AgeRestricted
 
 

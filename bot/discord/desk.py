@@ -17,7 +17,7 @@ from bot.buttons import as_text, stored_image
 from bot.commands import Ask, Imagine
 from bot.controls import Press, meant, more, read_press
 from bot.discord import admin as orders
-from bot.discord import attachments, messages, private
+from bot.discord import messages, private
 from bot.discord.adapter import DiscordAdapter
 from bot.discord.echo import Echo
 from bot.discord.faults import Fault, fault
@@ -213,7 +213,7 @@ class Desk:
             if job is None:
                 raise Unknown
             person, place = await self.person(interaction.user), place_of(interaction)
-            press = Press(verb, job.id, next((image.index for image in attachments.done(job)), 0))
+            press = Press(verb, job.id, next((image.index for image in job.stored), 0))
             match verb:
                 case "delete":  # all of its pictures
                     await self._delete(interaction, person, place, job.id, None)

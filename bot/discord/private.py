@@ -22,7 +22,7 @@ SUFFIXES = {"how": "strip.jpg", "original": "png"}
 async def job_again(interaction: discord.Interaction, job: Job, *, adapter: DiscordAdapter, studio: Studio) -> None:
     """A job once more, only for the asker; one that waited for being asked is delivered by that."""
     content = messages.content(job, None, await adapter.mention(job))
-    if not attachments.done(job):
+    if not job.stored:
         return await tell(interaction, content)
     attachments.require_sight(job, is_age_restricted=is_age_restricted(interaction.channel))
     await interaction.response.defer(ephemeral=True, thinking=True)

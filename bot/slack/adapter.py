@@ -88,7 +88,7 @@ class SlackAdapter:
         """Take the pictures of a deleted job, or of some of its images, out of its message and off Slack."""
         async with self._lock(job.id):
             files = await self._store.uploads(job.id)
-            kept = {image.index: files[image.index] for image in uploads.done(job) if image.index in files}
+            kept = {image.index: files[image.index] for image in job.stored if image.index in files}
             await self._put(job, await self._message(job, None, files=kept))
             gone = {index: files[index] for index in files.keys() - kept.keys()}
             await uploads.discard(self._web, self._store, job.id, gone)

@@ -20,7 +20,7 @@ from bot.offers import Offers
 from bot.orders import Authority
 from bot.privacy import Export
 from bot.settings import Settings
-from bot.slack import forms, messages, private, uploads
+from bot.slack import forms, messages, private
 from bot.slack.adapter import SlackAdapter
 from bot.slack.admin import WorkspacePlatform
 from bot.slack.answering import Answering
@@ -242,7 +242,7 @@ class Desk:
         job = job or (await self._store.job_of_upload(asked.file_id) if asked.file_id else None)
         if job is None or job.place.channel_id != asked.channel_id or asked.text not in ("reroll", "remix", "info"):
             raise Unknown
-        index = next((image.index for image in uploads.done(job)), 0)
+        index = next((image.index for image in job.stored), 0)
         turn.what = press = Press(asked.text, job.id, index)
         if press.verb == "remix":
             return await self._open_remix(turn, press)

@@ -9,7 +9,7 @@ from bot.allowances import EVERYWHERE
 from bot.controls import Control, Press
 from bot.jobs import Job, Person, Place, Status
 from bot.phrases import clip
-from bot.slack import messages, uploads
+from bot.slack import messages
 from bot.slack.faults import Fault, fault
 from bot.slack.forms import View, plain_text
 from bot.slack.messages import Block, moment
@@ -33,7 +33,7 @@ class Home:
 
     async def publish(self, person: Person, user_id: str, *, is_admin: bool) -> None:
         studio, store = self._studio, self._store
-        last = [job for job in await studio.history(person, 10) if uploads.done(job)][:LAST_PICTURES]
+        last = [job for job in await studio.history(person, 10) if job.stored][:LAST_PICTURES]
         own: Pictures = [(job, await store.uploads(job.id)) for job in last]
         queue = await studio.queue(person) if is_admin else None
         halts = await store.rules.pauses(self._now_ms()) if is_admin else {}

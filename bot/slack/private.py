@@ -7,7 +7,6 @@ from bot.buttons import stored_file
 from bot.controls import Press
 from bot.jobs import Job
 from bot.privacy import Export
-from bot.slack import uploads
 from bot.slack.adapter import SlackAdapter
 from bot.slack.interactions import Turn
 from bot.store import Store
@@ -25,7 +24,7 @@ async def file(turn: Turn, adapter: SlackAdapter, job: Job, press: Press) -> Non
 async def job_again(turn: Turn, adapter: SlackAdapter, store: Store, job: Job) -> None:
     """A job once more, only for the asker; pictures that Slack does not have by direct message. Raises Gone."""
     if not await store.uploads(job.id):
-        for image in uploads.done(job):
+        for image in job.stored:
             await _send(turn, adapter, job, image.index, "jpg")
     await turn.tell(await adapter.again(job))
 

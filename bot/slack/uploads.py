@@ -14,7 +14,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot import wording
-from bot.jobs import Image, Job
+from bot.jobs import Job
 from bot.slack.faults import Fault, fault
 from bot.slack.web import Web
 from bot.store import Store
@@ -28,10 +28,6 @@ class NotShared(Exception):
     """Slack has the files, but does not show them yet."""
 
 
-def done(job: Job) -> list[Image]:
-    return [image for image in job.images if image.status == "done"]
-
-
 async def share(
     web: Web, store: Store, job: Job, *, channel_id: str, thread_id: str | None, comment: str = ""
 ) -> dict[int, str]:
@@ -41,13 +37,13 @@ async def share(
     """
     known = await store.uploads(job.id)
     is_new = not known
-    for image in done(job):
+    for image in job.stored:
         if image.index not in known:
             path = Path(image.path).with_suffix(".jpg")
             name, alt_text = wording.file_name(job.id, image.index, "jpg"), wording.alt_text(job)
             known[image.index] = await send(web, path, name, alt_text)
             await store.uploaded(job.id, image.index, known[image.index])
-    files = {image.index: known[image.index] for image in done(job)}
+    files = {image.index: known[image.index] for image in job.stored}
     if not files:  # they were deleted meanwhile
         return files
     try:

@@ -345,7 +345,7 @@ class Store:
             job = jobs.read(conn, parcel.job.id)
             if job is None or not jobs.move(conn, job.id, to, now_ms=now_ms, detail=detail):
                 return
-            shown = [image.index for image in job.images if image.status == "done"] if to == Status.DELIVERED else []
+            shown = [image.index for image in job.stored] if to == Status.DELIVERED else []
             settle(conn, job, shown, now_ms)
 
         await self._database.run(transaction)
