@@ -1,7 +1,9 @@
 """What the core asks of a platform."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from bot.errors import LimnerError
 from bot.feed import Live
@@ -45,6 +47,16 @@ class Adapter(Protocol):
 class Connection(Protocol):
     async def run(self) -> None:
         """Until cancelled. Raises CannotStart if the platform refuses the bot for good."""
+
+
+class Locks:
+    """One for each job, so that two never make its message at once."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, job: Job) -> asyncio.Lock:
+        return self._locks.setdefault(job.id, asyncio.Lock())
 
 
 class Page:

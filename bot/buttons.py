@@ -14,6 +14,7 @@ from engine.protocol import MAX_SEED, Draw, Request, Upscale
 
 STRENGTHS = {"vary": 0.6, "vary_slightly": 0.3}
 MANY = 4
+FILES = {"how": "strip.jpg", "original": "png"}  # what shows a file, and its suffix
 
 
 def recipe(job: Job) -> Draw:

@@ -1,7 +1,10 @@
 """What the log may hold: no secret and no prompt, at any level and from any library."""
 
 import logging
+import secrets
 from collections.abc import Iterable
+
+log = logging.getLogger(__name__)
 
 # Below INFO these write requests and answers, with tokens and what people typed.
 _TALKATIVE = (
@@ -29,6 +32,13 @@ def set_up(level: str, secrets: Iterable[str] = ()) -> None:
     handler.setFormatter(Redacting(secrets))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     quieten()
+
+
+def broken(what: str, error: Exception) -> str:
+    """Log a fault of ours; the reference under which a person can ask for it."""
+    reference = f"E-{secrets.token_hex(2)}"
+    log.error("%s: %s failed", reference, what, exc_info=error)
+    return reference
 
 
 def quieten() -> None:

@@ -19,12 +19,6 @@ class Form:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    what: Imagine | Ask | Press
-    form: Form | None = None  # its text is to be corrected first
-
-
 class Offers:
     """They hold what no id of a button can, so they are in memory: the last thousand, gone after a restart."""
 
@@ -45,17 +39,17 @@ class Offers:
             found += [Control(action.label, press)] if press else []
         return found
 
-    def take(self, press: Press, user_id: str) -> Offer:
-        """What the person has agreed to, once, or wants to edit. Raises Expired."""
+    def take(self, press: Press, user_id: str) -> Imagine | Ask | Press | Form:
+        """What the person has agreed to, once, or the form to correct its text in. Raises Expired."""
         what = self._of(press, user_id)
         if press.index != _EDIT:
             del self._kept[press.job_id]
-            return Offer(what)
+            return what
         if isinstance(what, Press) and what.verb == "remix":
-            return Offer(what, Form(what, what.text.removeprefix("/imagine ")))
+            return Form(what, what.text.removeprefix("/imagine "))
         text = "" if isinstance(what, Ask) else what.text
         named = isinstance(what, Imagine) and what != Imagine(what.text)
-        return Offer(what, Form(Press("edit", press.job_id if named else ""), text.removeprefix("/imagine ")))
+        return Form(Press("edit", press.job_id if named else ""), text.removeprefix("/imagine "))
 
     def edited(self, form: Press, user_id: str, text: str) -> Imagine:
         """What a form with another text asks for: the options beside it are what they were. Raises Expired."""

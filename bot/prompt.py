@@ -21,7 +21,7 @@ DEFAULT_STRENGTH = 0.6
 MASKED_STRENGTH = 0.9  # what stands under a mask is to go
 NO_STYLE = "none"
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
-ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9", "9:21", "2:1", "1:2", "5:4", "4:5", "3:1", "1:3")
+ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")  # those that are offered
 
 _STANDS_ALONE = re.compile(r"(a|an|the|one|two|three)\b")
 _COMES_ON_TOP = re.compile(
@@ -125,7 +125,7 @@ def to_text(draw: Draw, models: Catalogue) -> str:
 def aspect_of(draw: Draw, models: Catalogue) -> str:
     """The W:H that gives the size of `draw`: a familiar one where it can be."""
     model = models.get(draw.model)
-    for aspect in ASPECTS:
+    for aspect in (*ASPECTS, "9:21", "2:1", "1:2", "5:4", "4:5", "3:1", "1:3"):
         ratio = flags.ratio(aspect)
         size = final_size(ratio) if draw.quality == "full" else model and model.base_size(ratio)
         if size == Size(draw.width, draw.height):

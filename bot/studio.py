@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 from bot import buttons, defaults, given, prompt, quota
 from bot.dispatch import Dispatch
@@ -41,8 +40,6 @@ from engine.sizes import is_allowed
 OPERATORS_PLATFORM = "web"  # whose people are the operator
 LEAST_FREE_BYTES = 64 * 2**20
 _LOOK_AGAIN_MS = 200  # at the disk, of which another program may take more than Limner does
-_NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
-_NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 
 
 class Studio:
@@ -81,7 +78,7 @@ class Studio:
         text: str,
         *,
         key: str,
-        options: Mapping[str, object] = _NO_OPTIONS,
+        options: Mapping[str, object] = {},
         by_every_model: bool = False,
         is_acknowledged: bool = True,
         is_confirmed: bool = True,
@@ -106,10 +103,10 @@ class Studio:
     def parsed(
         self,
         text: str,
-        options: Mapping[str, object] = _NO_OPTIONS,
+        options: Mapping[str, object] = {},
         *,
         by_every_model: bool = False,
-        defaults: Mapping[str, str] = _NO_DEFAULTS,
+        defaults: Mapping[str, str] = {},
         here: Here | None = None,
     ) -> Parsed:
         """What `imagine` would draw, of all models or those of a place. Raises BadPrompt, BadOption and BadDefault."""
@@ -121,9 +118,7 @@ class Studio:
         """One's own, by flag."""
         return await self._store.defaults(person)
 
-    async def settings(
-        self, person: Person, text: str = "", options: Mapping[str, object] = _NO_OPTIONS
-    ) -> SettingsView:
+    async def settings(self, person: Person, text: str = "", options: Mapping[str, object] = {}) -> SettingsView:
         """One's own defaults, after what flags or options change of them; "reset" forgets the others.
 
         Raises BadOption; then nothing has changed.

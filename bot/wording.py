@@ -60,6 +60,7 @@ class Sentence:
 
 
 EXPORT_NAME = "limner-export.zip"
+CALLED_AFTER_MS = 30_000  # of waiting
 
 
 def title(job: Job) -> str:
@@ -299,6 +300,12 @@ def done_line(job: Job) -> str:
     if withheld := len(job.images) - len(shown):
         facts.append(f"{withheld} withheld by the safety check")
     return " · ".join([*facts, units(job.units * len(shown) // max(1, len(job.images)))])
+
+
+def ready(job: Job, user_id: str | None) -> str:
+    """What calls its person once it is there; empty where the wait was not long."""
+    waited_ms = (job.finished_ms or 0) - job.created_ms
+    return f"<@{user_id}> `{job.id}` is ready" if user_id and waited_ms > CALLED_AFTER_MS else ""
 
 
 def _seeds(images: list[Image]) -> str:

@@ -11,13 +11,14 @@ import pytest
 from discord.app_commands import Translator
 
 from bot.discord import commands
+from bot.prompt import ASPECTS
 from engine.catalogue import read_catalogue
 from engine.protocol import SCHEDULERS
 
 LANGUAGES = ("de", "es-ES", "fr", "ja")
 WORDS = tomllib.loads((Path(commands.__file__).parent / "locales.toml").read_text("utf-8"))
 # What people call the commands when they talk about them; and values that are written like that in flags.
-SAME_EVERYWHERE = {"imagine", "limner", "limner-admin", *commands.ASPECTS, *SCHEDULERS}
+SAME_EVERYWHERE = {"imagine", "limner", "limner-admin", *ASPECTS, *SCHEDULERS}
 # Discord's rule for names, of letters, digits, - _ and ': `\w` has Latin, kana and kanji, and no space.
 NAME = re.compile(r"[\w'-]{1,32}")
 

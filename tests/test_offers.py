@@ -18,7 +18,7 @@ def made(offers, error, asked=ASKED, user_id="1"):
 def test_a_text_is_corrected_with_the_options_that_stood_beside_it():
     offers = Offers()
     (edit,) = made(offers, BadOption("--stlye", "unknown", nearest="--style"))
-    form = offers.take(edit.press, "1").form
+    form = offers.take(edit.press, "1")
     assert form.text == "a boat --stlye noir"
     assert offers.edited(form.press, "1", "a boat --style noir") == Imagine("a boat --style noir", {"quality": "draft"})
     with pytest.raises(Expired):
@@ -28,14 +28,14 @@ def test_a_text_is_corrected_with_the_options_that_stood_beside_it():
 def test_a_text_without_options_is_corrected_after_a_restart_too():
     offers = Offers()
     (edit,) = made(offers, BadOption("--stlye", "unknown"), Imagine("a boat --stlye noir"))
-    form = offers.take(edit.press, "1").form
+    form = offers.take(edit.press, "1")
     assert Offers().edited(form.press, "1", "a boat") == Imagine("a boat")
 
 
 def test_a_remix_is_corrected_as_a_remix():
     offers, remix = Offers(), Press("remix", "k7q2", 1, "/imagine a boat --ar 40:1")
     (edit,) = made(offers, BadOption("--ar 40:1", "is out of range"), remix)
-    form = offers.take(edit.press, "1").form
+    form = offers.take(edit.press, "1")
     assert (form.press.id, form.text) == ("v1:remix:k7q2:1", "a boat --ar 40:1")
 
 
@@ -44,7 +44,7 @@ def test_a_price_is_agreed_to_once_and_by_its_person_alone():
     (confirm,) = made(offers, Unconfirmed(jobs=4, units=8))
     with pytest.raises(Expired):
         offers.take(confirm.press, "2")
-    assert offers.take(confirm.press, "1").what == ASKED
+    assert offers.take(confirm.press, "1") == ASKED
     with pytest.raises(Expired):
         offers.take(confirm.press, "1")
 
@@ -52,9 +52,9 @@ def test_a_price_is_agreed_to_once_and_by_its_person_alone():
 def test_what_fits_and_what_waits_are_offered_as_commands():
     offers = Offers()
     (smaller,) = made(offers, QuotaExceeded(needed=4, left=1, smaller=("/imagine a boat --quality draft", 1)))
-    assert offers.take(smaller.press, "1").what == Imagine("a boat --quality draft")
+    assert offers.take(smaller.press, "1") == Imagine("a boat --quality draft")
     (jobs,) = made(offers, QueueFull(waiting=3, limit=3, own=True))
-    assert offers.take(jobs.press, "1").what == Ask("queue")
+    assert offers.take(jobs.press, "1") == Ask("queue")
 
 
 def test_a_picture_that_is_gone_is_drawn_again_from_its_recipe():
@@ -68,4 +68,4 @@ def test_the_oldest_offers_are_forgotten():
     first, *_, last = [made(offers, Unconfirmed(jobs=2, units=4))[0] for _ in range(MAX_OFFERS + 1)]
     with pytest.raises(Expired):
         offers.take(first.press, "1")
-    assert offers.take(last.press, "1").what == ASKED
+    assert offers.take(last.press, "1") == ASKED

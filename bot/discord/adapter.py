@@ -1,6 +1,5 @@
 """Jobs on Discord: one message each, edited until the pictures are in it, and threads for what came of them."""
 
-import asyncio
 import base64
 import hashlib
 import logging
@@ -9,12 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
-from weakref import WeakValueDictionary
 
 import discord
 
 from bot import wording
-from bot.adapter import Settle, Undeliverable, Waits
+from bot.adapter import Locks, Settle, Undeliverable, Waits
 from bot.discord import attachments, messages
 from bot.discord.faults import Fault, fault
 from bot.feed import Live
@@ -24,7 +22,6 @@ from bot.store import Store
 
 log = logging.getLogger(__name__)
 
-PING_AFTER_MS = 30_000  # of waiting
 NONCE_MS = 120_000  # Discord remembers one for "a few minutes"
 _LOOK_BACK = 500  # messages
 _SMALLER_TRIES = 3
@@ -37,11 +34,11 @@ class DiscordAdapter:
 
     def __init__(self, client: discord.Client, store: Store, *, now_ms: Callable[[], int]):
         self._client, self._store, self._now_ms = client, store, now_ms
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = Locks()
 
     async def show(self, job: Job, live: Live | None) -> None:
         """Edit the job's message; where it has none yet, or lost it, make one."""
-        async with self._lock(job.id):
+        async with self._locks.of(job):
             fresh = await self._store.job(job.id)
             if fresh is None or (live is not None and fresh.status.is_over):
                 return  # its end was shown meanwhile
@@ -49,7 +46,7 @@ class DiscordAdapter:
             await self._put(fresh, await self._content(fresh, live), files)
 
     async def deliver(self, job: Job, settle: Settle) -> None:
-        async with self._lock(job.id):
+        async with self._locks.of(job):
             job = await self._store.job(job.id) or job
             limit = self.file_bytes(job.place)
             for _ in range(_SMALLER_TRIES):
@@ -71,13 +68,13 @@ class DiscordAdapter:
 
         Raises Undeliverable if it can be nowhere.
         """
-        async with self._lock(job.id):  # `show` and `deliver` make one too where there is none yet
+        async with self._locks.of(job):  # `show` and `deliver` make one too where there is none yet
             job = await self._store.job(job.id) or job
             return job.place if job.place.message_id else await self._post(job, await self._content(job, live))
 
     async def remove(self, job: Job) -> None:
         """Take the pictures of a deleted job, or of some of its images, out of its message."""
-        async with self._lock(job.id):
+        async with self._locks.of(job):
             found = await self._pictures(job, self.file_bytes(job.place))
             await self._put(job, await self._content(job, None, found.remark), found.files)
 
@@ -253,12 +250,13 @@ class DiscordAdapter:
     async def _ping(self, job: Job) -> None:
         """A short reply, since an edit pings nobody; only when the wait was long."""
         user_id = await self._store.user_id(job.person_id, self.platform)
-        if job.is_private or not user_id or (job.finished_ms or 0) - job.created_ms <= PING_AFTER_MS:
+        text = wording.ready(job, user_id)
+        if job.is_private or not text:
             return
         place = (await self._store.job(job.id) or job).place
         try:
             await self._client.get_partial_messageable(int(_channel(place))).send(
-                f"<@{user_id}> `{job.id}` is ready",
+                text,
                 nonce=nonce(f"{job.id}:ping"),
                 reference=answering(_channel(place), place.message_id),
                 allowed_mentions=discord.AllowedMentions(
@@ -272,9 +270,6 @@ class DiscordAdapter:
         if fault(error) == Fault.NO_PERMISSION:
             return Undeliverable(f"the bot may not post there ({error.code})")
         return error
-
-    def _lock(self, job_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(job_id, asyncio.Lock())
 
 
 def nonce(name: str) -> str:

@@ -16,18 +16,15 @@ from bot.commands import ASKS, PRIVACY, Ask, Imagine
 from bot.defaults import FLAGS, RESET
 from bot.discord import admin
 from bot.discord.desk import Desk
-from bot.discord.options import NO_OPTIONS, Call, Option, command
+from bot.discord.options import Call, Option, command
 from bot.phrases import clip, units
-from bot.prompt import MAX_COUNT, NO_STYLE, QUALITIES
+from bot.prompt import ASPECTS, MAX_COUNT, NO_STYLE, PICTURES, QUALITIES
 from engine.catalogue import Catalogue, Model
 from engine.protocol import MAX_SEED, SCHEDULERS
 
-ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")
 MAX_TEXT = 6000  # characters, Discord's most: what is too long is then refused with our own sentence
 MAX_CHOICES = 25
-PICTURES = ("image", "mask")
 MENUS = {"Image info": "info", "Re-roll": "reroll", "Use as input": "input", "Delete": "delete"}
-_PROMPT = "What to draw; flags like --ar 16:9 may follow, and {a, b} draws both"
 _PROMPT = "What to draw; flags like --ar 16:9 may follow, and {a, b} draws both"
 _PLACES = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=False)
 _INSTALLS = app_commands.AppInstallationType(guild=True, user=False)
@@ -113,7 +110,7 @@ def _limner(desk: Desk, options: Mapping[str, Option]) -> app_commands.Group:
     async def settings(interaction: discord.Interaction, given: dict[str, Any]) -> None:
         await desk.ask(interaction, Ask("settings", (RESET,) if given.pop("reset", False) else (), given))
 
-    def add(verb: str, call: Call | None = None, taken: Mapping[str, Option] = NO_OPTIONS, fewest: int = 0) -> None:
+    def add(verb: str, call: Call | None = None, taken: Mapping[str, Option] = {}, fewest: int = 0) -> None:
         made = command(verb, ASKS[verb].meaning, call or _asking(desk, verb), taken, fewest=fewest)
         group.add_command(_completed(made, desk) if call is settings else made)
 

@@ -1,12 +1,10 @@
 """From what people do on Discord to the studio, and its answers back to them."""
 
 import logging
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 import discord
@@ -35,7 +33,8 @@ from bot.discord.interactions import (
 from bot.discord.messages import moment
 from bot.errors import Refused, SwitchedOff, Unknown
 from bot.jobs import Identity, Job, Person, Place
-from bot.offers import Offers
+from bot.logs import broken
+from bot.offers import Form, Offers
 from bot.phrases import clip
 from bot.privacy import Export
 from bot.store import Store
@@ -43,8 +42,6 @@ from bot.studio import Studio
 from engine.catalogue import Catalogue, Model
 
 log = logging.getLogger(__name__)
-
-NO_PICTURES: Mapping[str, discord.Attachment] = MappingProxyType({})
 
 
 class Desk:
@@ -80,7 +77,7 @@ class Desk:
         self,
         interaction: discord.Interaction,
         asked: Imagine,
-        pictures: Mapping[str, discord.Attachment] = NO_PICTURES,
+        pictures: Mapping[str, discord.Attachment] = {},
         *,
         is_confirmed: bool = False,
     ) -> None:
@@ -248,7 +245,7 @@ class Desk:
         except Refused as error:
             it = wording.refusal(error, moment)
         except Exception as error:
-            it = _broken(f"message {message.id}", error)
+            it = wording.broken(broken(f"message {message.id}", error))
         steps = self._offers.controls(it, str(message.author.id), press)
         await reply(message, messages.sentence(it), messages.view(steps) if steps else None)
 
@@ -287,10 +284,9 @@ class Desk:
             raise Unknown(job_id)
 
     async def _take_offer(self, interaction: discord.Interaction, press: Press) -> None:
-        offer = self._offers.take(press, str(interaction.user.id))
-        if offer.form:
-            return await private.form(interaction, "Edit", offer.form.press, offer.form.text)
-        match offer.what:
+        match self._offers.take(press, str(interaction.user.id)):
+            case Form(form, text):
+                await private.form(interaction, "Edit", form, text)
             case Ask() as ask:
                 await self.ask(interaction, ask)
             case Press() as agreed:
@@ -330,10 +326,5 @@ class Desk:
             if fault(error) in (Fault.NO_TOKEN, Fault.IS_ANSWERED):
                 log.info("interaction %s was answered already, or ended: %r", interaction.id, error)
             else:
-                await tell(interaction, messages.sentence(_broken(f"interaction {interaction.id}", error)))
-
-
-def _broken(what: str, error: Exception) -> wording.Sentence:
-    reference = f"E-{secrets.token_hex(2)}"
-    log.error("%s: %s failed", reference, what, exc_info=error)
-    return wording.broken(reference)
+                it = wording.broken(broken(f"interaction {interaction.id}", error))
+                await tell(interaction, messages.sentence(it))

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
-from weakref import WeakValueDictionary
 
 import discord
 
 from bot import answers
-from bot.adapter import Undeliverable
+from bot.adapter import Locks, Undeliverable
 from bot.discord import messages
 from bot.discord.adapter import NO_ONE, DiscordAdapter
 from bot.discord.faults import Fault, fault
@@ -33,12 +32,12 @@ _LOOK_UPS, _LONGEST_LOOK_UP_SECONDS = 34, 30.0  # together about as long as a to
 class Echo:
     def __init__(self, studio: Studio, store: Store, adapter: DiscordAdapter, models: Catalogue):
         self._studio, self._store, self._adapter, self._models = studio, store, adapter, models
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = Locks()
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def answer(self, interaction: discord.Interaction, jobs: list[Job]) -> None:
         """Echo the first job in the answer itself, the others in messages of their own; then they may be drawn."""
-        async with self._lock(jobs[0].id):
+        async with self._locks.of(jobs[0]):
             if await self._is_new(jobs[0]):
                 await self._answer(interaction, jobs)
 
@@ -50,7 +49,7 @@ class Echo:
                 await interaction.response.defer()
             return str(interaction.id)
 
-        async with self._lock(jobs[0].id):
+        async with self._locks.of(jobs[0]):
             if not await self._is_new(jobs[0]):
                 job = await self._store.job(jobs[0].id)
                 if job and job.place.message_id:  # a second press at once: it is the same job
@@ -134,9 +133,6 @@ class Echo:
             return True
         fresh = await self._store.job(job.id)
         return fresh is not None and fresh.place.message_id is None and not fresh.status.is_over
-
-    def _lock(self, job_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(job_id, asyncio.Lock())
 
     async def _answered_in(self, token: str) -> str | None:
         """The message that answered an interaction, asked of Discord until it says; None if there is none."""

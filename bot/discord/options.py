@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import discord
@@ -22,11 +21,8 @@ class Option:
     choices: tuple[str | Choice[str], ...] = ()
 
 
-NO_OPTIONS: Mapping[str, Option] = MappingProxyType({})
-
-
 def command(
-    name: str, meaning: str, call: Call, options: Mapping[str, Option] = NO_OPTIONS, *, fewest: int = 0
+    name: str, meaning: str, call: Call, options: Mapping[str, Option] = {}, *, fewest: int = 0
 ) -> app_commands.Command[Any, ..., None]:
     """`call` gets the options that were filled in, by name; the first `fewest` have to be."""
 

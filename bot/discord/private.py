@@ -6,7 +6,7 @@ import io
 import discord
 
 from bot import answers, wording
-from bot.buttons import stored_file
+from bot.buttons import FILES, stored_file
 from bot.controls import Press
 from bot.discord import attachments, messages
 from bot.discord.adapter import NO_ONE, DiscordAdapter
@@ -15,8 +15,6 @@ from bot.errors import Gone
 from bot.jobs import Job, Status
 from bot.privacy import Export
 from bot.studio import Studio
-
-SUFFIXES = {"how": "strip.jpg", "original": "png"}
 
 
 async def job_again(interaction: discord.Interaction, job: Job, *, adapter: DiscordAdapter, studio: Studio) -> None:
@@ -40,7 +38,7 @@ async def job_again(interaction: discord.Interaction, job: Job, *, adapter: Disc
 
 async def file(interaction: discord.Interaction, job: Job, press: Press) -> None:
     """The original, or the film strip of how it was made. Raises Gone."""
-    suffix = SUFFIXES[press.verb]
+    suffix = FILES[press.verb]
     path = stored_file(job, press.index, suffix)
     attachments.require_sight(job, is_age_restricted=is_age_restricted(interaction.channel))
     await interaction.response.defer(ephemeral=True, thinking=True)

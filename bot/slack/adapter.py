@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from slack_sdk.errors import SlackApiError
 
 from bot import wording
-from bot.adapter import Settle, Undeliverable
+from bot.adapter import Locks, Settle, Undeliverable
 from bot.feed import Live
 from bot.jobs import Job, Place, Status
 from bot.slack import messages, uploads
@@ -21,7 +20,6 @@ from bot.store import Store
 
 log = logging.getLogger(__name__)
 
-PING_AFTER_MS = 30_000  # of waiting
 SHARED_WITHIN_MS = 15 * 60_000  # or Slack's scan lets the files through to nobody
 CLOCKS_APART_SECONDS = 60.0
 _LOOK_BACK = 999  # messages, Slack's most
@@ -43,7 +41,7 @@ class SlackAdapter:
 
     def __init__(self, web: Web, store: Store, *, now_ms: Callable[[], int]):
         self._web, self._store, self._now_ms = web, store, now_ms
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = Locks()
         self._stages: dict[str, str] = {}  # of the jobs on their way: what their messages say
         self._since_ms = now_ms()
         self._unsure: set[str] = set()  # jobs whose message was posted, or not: nobody knows
@@ -54,7 +52,7 @@ class SlackAdapter:
         is_new_state = self._stages.get(job.id) != stage
         if live and job.place.message_id and not self._web.has_room(is_new_state=is_new_state):
             return
-        async with self._lock(job.id):
+        async with self._locks.of(job):
             fresh = await self._store.job(job.id)
             if fresh is None or (live is not None and fresh.status.is_over):
                 return  # its end was shown meanwhile
@@ -64,7 +62,7 @@ class SlackAdapter:
                 self._stages.pop(job.id, None)
 
     async def deliver(self, job: Job, settle: Settle) -> None:
-        async with self._lock(job.id):
+        async with self._locks.of(job):
             job = await self._store.job(job.id) or job
             if job.place.message_id is None:
                 job = replace(job, place=await self._post(job, await self._message(job, None)))
@@ -79,14 +77,14 @@ class SlackAdapter:
 
     async def post(self, job: Job, remark: str = "") -> Place:
         """Make the job's message. Raises Unposted; after what the Web API raises, it may be there."""
-        async with self._lock(job.id):
+        async with self._locks.of(job):
             job = await self._store.job(job.id) or job
             message = await self._message(job, None, remark=remark)
             return job.place if job.place.message_id else await self._post(job, message)
 
     async def remove(self, job: Job) -> None:
         """Take the pictures of a deleted job, or of some of its images, out of its message and off Slack."""
-        async with self._lock(job.id):
+        async with self._locks.of(job):
             files = await self._store.uploads(job.id)
             kept = {image.index: files[image.index] for image in job.stored if image.index in files}
             await self._put(job, await self._message(job, None, files=kept))
@@ -259,14 +257,8 @@ class SlackAdapter:
 
     async def _ping(self, job: Job) -> str:
         """Said with the files, since a change pings nobody; only when the wait was long."""
-        identity = await self._store.identity(job.person_id, self.platform)
-        waited_ms = (job.finished_ms or 0) - job.created_ms
-        if identity is None or waited_ms <= PING_AFTER_MS or job.place.channel_id.startswith("D"):
-            return ""
-        return f"<@{identity.user_id}> `{job.id}` is ready"
-
-    def _lock(self, job_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(job_id, asyncio.Lock())
+        user_id = await self._store.user_id(job.person_id, self.platform)
+        return "" if job.place.channel_id.startswith("D") else wording.ready(job, user_id)
 
 
 def _below(place: Place) -> str | None:

@@ -1,7 +1,5 @@
 """The outermost handler of a turn: a refusal or a fault becomes one private sentence, with what can be done next."""
 
-import logging
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,14 +9,13 @@ from slack_sdk.errors import SlackApiError
 from bot import wording
 from bot.controls import Control, Press
 from bot.errors import CannotPost, Refused, Unconfirmed
+from bot.logs import broken
 from bot.offers import Offers
 from bot.slack import forms, messages
 from bot.slack.faults import Fault, fault
 from bot.slack.interactions import Turn
 from bot.slack.messages import clock
 from bot.slack.web import Web
-
-log = logging.getLogger(__name__)
 
 
 class Answering:
@@ -58,6 +55,4 @@ class Answering:
         await turn.tell(messages.sentence(it, steps))
 
     async def _broken(self, turn: Turn, error: Exception) -> None:
-        reference = f"E-{secrets.token_hex(2)}"
-        log.error("%s: a %s on Slack failed", reference, turn.asked.kind, exc_info=error)
-        await turn.tell(messages.sentence(wording.broken(reference)))
+        await turn.tell(messages.sentence(wording.broken(broken(f"a {turn.asked.kind} on Slack", error))))

@@ -16,7 +16,7 @@ from bot.commands import Ask, Imagine, read_command
 from bot.controls import Press, meant, more, read_press
 from bot.errors import BadImage, BadOption, NotServed, Refused, SwitchedOff, Unknown
 from bot.jobs import Identity, Job, Person
-from bot.offers import Offers
+from bot.offers import Form, Offers
 from bot.orders import Authority
 from bot.privacy import Export
 from bot.settings import Settings
@@ -152,10 +152,7 @@ class Desk:
         asked, person = turn.asked, await self._echo.person(turn.asked)
         actor = Actor(person, await self._authority(asked), self._echo.place(asked))
         answer = await self._admin.administer(actor, text, key=asked.key, when=moment, quote=messages.plain)
-        files = list(answer.files)
-        if len(answer.text) > messages.MAX_TEXT:
-            files.append(("limner.txt", answer.text.encode()))
-        for name, data in files:
+        for name, data in answer.attached(messages.MAX_TEXT):
             await self._adapter.send_alone(asked.user_id, name, data, alt_text=name)
         await turn.say(answer.text)
 
@@ -304,10 +301,10 @@ class Desk:
     async def _take_offer(self, turn: Turn, press: Press) -> None:
         asked = turn.asked
         offer = self._offers.take(press, asked.user_id)
-        if offer.form:
-            await turn.open(forms.text_form("Edit", offer.form.press, offer.form.text, turn.here))
+        if isinstance(offer, Form):
+            await turn.open(forms.text_form("Edit", offer.press, offer.text, turn.here))
         else:
-            await self._do(turn, offer.what, is_confirmed=True)
+            await self._do(turn, offer, is_confirmed=True)
             await turn.take_away()
 
     async def _child(self, turn: Turn, press: Press, *, is_confirmed: bool = False) -> None:

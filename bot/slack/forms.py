@@ -8,14 +8,12 @@ from bot.commands import Imagine
 from bot.controls import Press
 from bot.errors import BadImage, BadOption, Refused
 from bot.phrases import clip, units
-from bot.prompt import MAX_COUNT
+from bot.prompt import ASPECTS, MAX_COUNT, PICTURES
 from bot.slack import messages
 from bot.slack.messages import Block
 from engine.catalogue import Catalogue
 from engine.protocol import MAX_SEED, Quality
 
-ASPECTS = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16", "21:9")
-PICTURES = ("image", "mask")
 MAX_TYPED = 3000  # characters, Slack's most
 MAX_CHOICES = 100
 MAX_ERROR = 300

@@ -3,7 +3,7 @@
 import asyncio
 
 from bot import answers, wording
-from bot.buttons import stored_file
+from bot.buttons import FILES, stored_file
 from bot.controls import Press
 from bot.jobs import Job
 from bot.privacy import Export
@@ -12,12 +12,11 @@ from bot.slack.interactions import Turn
 from bot.store import Store
 
 EXPORT_BYTES = 64 * 2**20
-SUFFIXES = {"how": "strip.jpg", "original": "png"}
 
 
 async def file(turn: Turn, adapter: SlackAdapter, job: Job, press: Press) -> None:
     """The original, or the film strip of how it was made, by direct message. Raises Gone."""
-    await _send(turn, adapter, job, press.index, SUFFIXES[press.verb])
+    await _send(turn, adapter, job, press.index, FILES[press.verb])
     await turn.say(wording.IN_MESSAGES)
 
 

@@ -1,7 +1,5 @@
 """What every request of the page goes through: who asks, what it may carry, and errors as JSON."""
 
-import logging
-import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -11,9 +9,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from bot import wording
 from bot.errors import Refused
+from bot.logs import broken
 from bot.web.documents import moment, sentence
-
-log = logging.getLogger("bot.web")
 
 MAX_BODY_BYTES = 64 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -112,9 +109,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             raise
         code, title = _PLAIN.get(error.status, ("http", error.reason))
         return problem(error.status, code, title, "docs/web-api.md says what there is.")
-    except Exception:
-        reference = f"E-{secrets.token_hex(2)}"
-        log.exception("%s: %s %s", reference, request.method, request.path)
+    except Exception as error:
+        reference = broken(f"{request.method} {request.path}", error)
         return problem(
             500, "internal", "Something broke here", f"Nothing was charged. The log says more at {reference}."
         )

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bot import answers, asks, controls, wording
 from bot.admin import Actor, Admin
-from bot.buttons import stored_file
+from bot.buttons import FILES, stored_file
 from bot.commands import Ask, Imagine, read_command
 from bot.errors import BadOption, CannotStart, Refused, Unavailable, Unknown
 from bot.feed import Feed
@@ -170,7 +170,7 @@ class Site:
                 is_new = await self._studio.report(person, job_id, index)
                 return told("Report", answers.reported(is_new))
             case "how" | "original":
-                await self._file(job_id, index, kind := "strip.jpg" if verb == "how" else "png")
+                await self._file(job_id, index, kind := FILES[verb])
                 return answer({"url": f"/images/{job_id}/{index}.{kind}"})
         key = _key(request, body.key)
         return await self._accepted(
