@@ -72,13 +72,13 @@ class Delivery:
     async def _begin(self, group: asyncio.TaskGroup) -> float | None:
         """Send what is due; returns the seconds until more is."""
         now_ms = self._now_ms()
-        due = await self._store.due(now_ms, AT_ONCE + len(self._sending))
+        due = await self._store.outbox.due(now_ms, AT_ONCE + len(self._sending))
         for parcel in [parcel for parcel in due if parcel.id not in self._sending][: AT_ONCE - len(self._sending)]:
             self._sending.add(parcel.id)
             group.create_task(self._send(parcel))
         if not self._sending:
             self._idle.set()
-        next_ms = await self._store.next_due_ms(now_ms)
+        next_ms = await self._store.outbox.next_due_ms(now_ms)
         return None if next_ms is None else (next_ms - now_ms) / 1000
 
     async def _send(self, parcel: Parcel) -> None:
@@ -94,7 +94,7 @@ class Delivery:
     async def _try(self, parcel: Parcel) -> None:
         channel, now_ms = (parcel.job.place.platform, parcel.job.place.channel_id), self._now_ms()
         if wait_ms := self._breaker.wait_ms(channel, now_ms):
-            await self._store.postponed(parcel, now_ms, now_ms + wait_ms + self._pause_ms(0), is_tried=False)
+            await self._store.outbox.postponed(parcel, now_ms, now_ms + wait_ms + self._pause_ms(0), is_tried=False)
             return
         try:
             async with asyncio.timeout(ONE_TRY_SECONDS):
@@ -105,7 +105,7 @@ class Delivery:
             await self._give_up(parcel, str(error))
         except Waits:
             now_ms = self._now_ms()
-            await self._store.postponed(parcel, now_ms, now_ms + ASK_AGAIN_MS)
+            await self._store.outbox.postponed(parcel, now_ms, now_ms + ASK_AGAIN_MS)
             self._feed.over(parcel.job.id)
         except Exception as error:
             self._breaker.failed(channel, self._now_ms())
@@ -118,7 +118,7 @@ class Delivery:
         job = parcel.job
 
         async def settle() -> None:
-            await self._store.delivered(parcel, self._now_ms())
+            await self._store.outbox.delivered(parcel, self._now_ms())
 
         adapter = self._adapters.get(job.place.platform)
         if adapter is None:
@@ -135,9 +135,9 @@ class Delivery:
             await self._give_up(parcel, f"tried for a day, last: {error!r}")
             return
         log.warning("job %s: not delivered at try %d: %r", parcel.job.id, parcel.attempts + 1, error)
-        await self._store.postponed(parcel, now_ms, now_ms + self._pause_ms(parcel.attempts))
+        await self._store.outbox.postponed(parcel, now_ms, now_ms + self._pause_ms(parcel.attempts))
 
     async def _give_up(self, parcel: Parcel, reason: str) -> None:
         log.warning("job %s cannot be delivered: %s", parcel.job.id, reason)
-        await self._store.undeliverable(parcel, reason, self._now_ms())
+        await self._store.outbox.undeliverable(parcel, reason, self._now_ms())
         self._feed.over(parcel.job.id)

@@ -64,7 +64,7 @@ async def serve(settings: Settings) -> None:
         ends.push_async_callback(page.cleanup)
         ends.push_async_callback(limner.engine.close)
         url = f"http://{f'[{settings.web_host}]' if ':' in settings.web_host else settings.web_host}:{port}"
-        await store.set_note(PAGE_NOTE, url)
+        await store.chat.set_note(PAGE_NOTE, url)
         _say_where(url, limner.models, settings)
         refused: list[CannotStart] = []
         database = settings.data / "limner.db"

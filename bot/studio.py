@@ -180,7 +180,7 @@ class Studio:
 
     async def shown(self, job: Job) -> None:
         """Its person asked for a finished job and has it: what waited for that is charged."""
-        await self._store.shown(job.id, self._now_ms())
+        await self._store.outbox.shown(job.id, self._now_ms())
         self._feed.over(job.id)
 
     async def cancel(

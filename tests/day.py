@@ -174,16 +174,16 @@ class Day:
         seconds = self.engine.draw_next()
         self.clock.ms += int(seconds * 1000)
         await self.settle()
-        for parcel in await self.store.due(self.clock(), 100):
-            await self.store.delivered(parcel, self.clock())
+        for parcel in await self.store.outbox.due(self.clock(), 100):
+            await self.store.outbox.delivered(parcel, self.clock())
         return seconds
 
     async def settle(self) -> None:
         """Until dispatch has taken in what there is."""
         while not self.engine.events_waiting.empty():
-            await self.store.note("nothing")
+            await self.store.chat.note("nothing")
         for _ in range(3):
-            await self.store.note("nothing")
+            await self.store.chat.note("nothing")
 
     async def ask(self, someone: Someone, number: int) -> None:
         person = await self.studio.person(someone.identity)

@@ -182,13 +182,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(show=st.sampled_from([Status.DELIVERED, Status.UNDELIVERABLE]))
     def show(self, show):
-        for parcel in self.run(self.store.due(self.clock() + 10**12, 100)):
+        for parcel in self.run(self.store.outbox.due(self.clock() + 10**12, 100)):
             job = self.jobs[parcel.job.id]
             for _ in range(2):  # a second time changes nothing
                 if show == Status.DELIVERED:
-                    self.run(self.store.delivered(parcel, self.clock()))
+                    self.run(self.store.outbox.delivered(parcel, self.clock()))
                 else:
-                    self.run(self.store.undeliverable(parcel, "gone", self.clock()))
+                    self.run(self.store.outbox.undeliverable(parcel, "gone", self.clock()))
             if job.status == Status.RENDERED:
                 job.status, job.charged = show, job.charged * (show == Status.DELIVERED)
 

@@ -99,7 +99,7 @@ async def test_a_failure_is_shown_as_one(store, feed, ada, clock, draw):
         async with delivering(store, feed, adapter, clock):
             await anext(changes)
     assert adapter.shown == [(job.id, "failed")]
-    assert await store.due(clock(), 10) == []
+    assert await store.outbox.due(clock(), 10) == []
 
 
 async def test_one_slow_message_does_not_hold_up_another(store, feed, ada, job, clock, draw):

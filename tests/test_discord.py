@@ -764,14 +764,14 @@ async def test_a_token_that_is_revoked_while_it_draws_ends_the_bot_with_one_sent
 
 
 async def test_news_that_comes_while_a_picture_is_written_down_does_not_take_it_away(api, house, monkeypatch):
-    delivered, news = house.store.delivered, []
+    delivered, news = house.store.outbox.delivered, []
 
     async def slowly(parcel, now_ms):
         news.append(asyncio.create_task(house.adapter.show(parcel.job, Live("sending"))))
         await asyncio.sleep(0.05)
         await delivered(parcel, now_ms)
 
-    monkeypatch.setattr(house.store, "delivered", slowly)
+    monkeypatch.setattr(house.store.outbox, "delivered", slowly)
     message = await a_picture(api, house)
     await asyncio.gather(*news)
     assert message.attachments
@@ -917,7 +917,7 @@ async def test_what_was_answered_is_found_when_its_token_has_ended(api, tmp_path
         house.store.acknowledged = too_late
         asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car", "quality": "draft"})
         await dying.wait()
-        [job] = await house.store.unanswered("discord")
+        [job] = await house.store.chat.unanswered("discord")
     api.advance(1200)
     house.ahead_ms += 1_200_000
     if not is_answered:
@@ -940,7 +940,7 @@ async def test_an_answer_that_did_not_reach_discord_is_said_again(api, tmp_path)
         thread = await api.until(lambda: thread_of(api, asked.message))
         await api.until(lambda: thread.messages and thread.last.attachments)
         assert reroll.hits == 1
-        assert await house.store.unanswered("discord") == []
+        assert await house.store.chat.unanswered("discord") == []
 
 
 async def test_a_message_that_was_posted_before_the_nonce_was_forgotten_is_found(api, tmp_path, slow_steps):

@@ -20,22 +20,22 @@ async def statements_of_a_life(store, ada, clock, draw):
         ada, PAGE, [wanted(draw)], key="key", limits=NO_LIMITS, now_ms=clock(), status=Status.RECEIVED,
         callback=Callback("token", clock() + 1000),
     )  # fmt: skip
-    await store.unanswered("discord")
+    await store.chat.unanswered("discord")
     await store.acknowledged([job.id], message_id="42", now_ms=clock())
-    await store.posted(job.id, message_id="43", thread_id="44")
+    await store.chat.posted(job.id, message_id="43", thread_id="44")
     await store.started(job.id, clock())
     await store.image_done(job.id, Image(0, 7, "done", "/spool/0.png", "ab", 64, 64))
     await store.rendered(job.id, gpu_seconds=1.0, engine="1 cpu", now_ms=clock())
-    [parcel] = await store.due(clock(), 10)
-    await store.next_due_ms(clock())
-    await store.delivered(parcel, clock())
+    [parcel] = await store.outbox.due(clock(), 10)
+    await store.outbox.next_due_ms(clock())
+    await store.outbox.delivered(parcel, clock())
     for look in (store.unfinished(), store.drawn_lately(), store.history(ada, 10), store.thread(job.id)):
         await look
     for what in ("files", "prompts", "jobs"):  # after each start, and each hour
         await store.privacy.forget(what, clock() - 86_400_000)
-    await store.job_of_message("discord", "43")
-    await store.newest_in("discord", "44")
-    await store.token(job.id, clock())
+    await store.chat.job_of_message("discord", "43")
+    await store.chat.newest_in("discord", "44")
+    await store.chat.token(job.id, clock())
     await store._database.run(lambda conn: conn.set_trace_callback(None))
     return [sql for sql in seen if sql.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")]
 
@@ -64,8 +64,8 @@ async def test_a_clock_that_jumps_costs_nobody_a_unit_twice_and_keeps_the_order(
         clock.pass_seconds(-jump_seconds / 2)
         await store.rendered(job.id, gpu_seconds=1.0, engine="1 cpu", now_ms=clock())
         clock.pass_seconds(jump_seconds / 2)
-        [parcel] = await store.due(clock() + 86_400_000, 10)
-        await store.delivered(parcel, clock())
+        [parcel] = await store.outbox.due(clock() + 86_400_000, 10)
+        await store.outbox.delivered(parcel, clock())
     clock.ms = before + 86_400_000
     account = await store.account(ada, clock())
     assert (account.reserved, await store.ledger_problems()) == (0, [])

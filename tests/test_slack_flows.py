@@ -404,14 +404,14 @@ async def test_a_bad_signature_an_old_timestamp_and_a_replay_never_reach_the_stu
 
 async def test_news_that_comes_while_a_picture_is_written_down_does_not_take_it_away(api, tmp_path, monkeypatch):
     async with SlackHouse(api, tmp_path / "data") as house:
-        delivered, news = house.store.delivered, []
+        delivered, news = house.store.outbox.delivered, []
 
         async def slowly(parcel, now_ms):
             news.append(asyncio.create_task(house.adapter.show(parcel.job, Live("sending"))))
             await asyncio.sleep(0.05)
             await delivered(parcel, now_ms)
 
-        monkeypatch.setattr(house.store, "delivered", slowly)
+        monkeypatch.setattr(house.store.outbox, "delivered", slowly)
         message = await a_picture(api, house)
         await asyncio.gather(*news)
         assert "sending" not in message.text

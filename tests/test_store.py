@@ -79,11 +79,11 @@ async def test_a_thread_holds_the_root_and_everything_that_came_of_it(store, ada
 async def test_a_delivered_image_is_charged_and_a_withheld_one_released(store, ada, clock, draw):
     [job] = await submit(store, ada, wanted(draw, units=4, count=2), clock=clock)
     await draw_one(store, job, clock, Image(1, 8, "withheld", "/spool/x/1.png", "cd", 64, 64))
-    [parcel] = await store.due(clock(), 10)
-    await store.delivered(parcel, clock())
+    [parcel] = await store.outbox.due(clock(), 10)
+    await store.outbox.delivered(parcel, clock())
     account = await store.account(ada, clock())
     assert (account.charged, account.reserved, [charge.units for charge in account.charges]) == (2, 0, [2])
-    assert (await store.due(clock(), 10), await store.ledger_problems()) == ([], [])
+    assert (await store.outbox.due(clock(), 10), await store.ledger_problems()) == ([], [])
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "undeliverable"])
@@ -95,8 +95,8 @@ async def test_a_job_that_brings_nothing_costs_nothing(store, ada, clock, draw, 
         await store.cancelled(job.id, clock())
     else:
         await draw_one(store, job, clock)
-        [parcel] = await store.due(clock(), 10)
-        await store.undeliverable(parcel, "no such channel", clock())
+        [parcel] = await store.outbox.due(clock(), 10)
+        await store.outbox.undeliverable(parcel, "no such channel", clock())
     account = await store.account(ada, clock())
     assert (account.charged, account.reserved, (await store.job(job.id)).status) == (0, 0, end)
     assert await store.ledger_problems() == []
@@ -155,15 +155,15 @@ async def test_of_a_job_whose_answer_may_not_have_arrived_the_platform_is_asked_
     late, soon = [await accept_unanswered(store, ada, draw, clock, seconds) for seconds in (900, 60)]
     clock.pass_seconds(86_400)
     assert await store.resume(clock()) == []
-    assert [job.id for job in await store.unanswered("web")] == [late.id, soon.id]
+    assert [job.id for job in await store.chat.unanswered("web")] == [late.id, soon.id]
     clock.pass_seconds(120)
     assert await store.resume(clock()) == []
-    assert [job.id for job in await store.unanswered("web")] == [late.id]
+    assert [job.id for job in await store.chat.unanswered("web")] == [late.id]
     assert (await store.job(soon.id)).status == Status.CANCELLED
     assert await store.ledger_problems() == []
     [queued] = await store.acknowledged([late.id], message_id="42", now_ms=clock())
     assert (queued.status, queued.place.message_id) == (Status.QUEUED, "42")
-    assert (await store.job_of_message("web", "42")).id == late.id
+    assert (await store.chat.job_of_message("web", "42")).id == late.id
 
 
 async def test_a_job_that_is_drawn_is_not_queued_by_another_acknowledgement(store, ada, clock, draw):
@@ -180,9 +180,9 @@ async def test_a_job_that_is_drawn_is_not_queued_by_another_acknowledgement(stor
 async def test_a_token_is_forgotten_when_it_has_ended(store, ada, clock, draw):
     job = await accept_unanswered(store, ada, draw, clock, 60)
     await store.acknowledged([job.id], now_ms=clock())
-    assert await store.token(job.id, clock()) == "secret"
+    assert await store.chat.token(job.id, clock()) == "secret"
     clock.pass_seconds(61)
-    assert await store.token(job.id, clock()) is None
+    assert await store.chat.token(job.id, clock()) is None
     assert await store._database.read(lambda conn: conn.execute("SELECT count(*) FROM callbacks").fetchone()[0]) == 0
 
 

@@ -150,7 +150,7 @@ class DiscordAdapter:
 
     async def _put_privately(self, job: Job, content: str, files: list[discord.File]) -> None:
         """Through the interaction: nobody else may see it, and only its token can edit it."""
-        token = await self._store.token(job.id, self._now_ms())
+        token = await self._store.chat.token(job.id, self._now_ms())
         try:
             if token is None:
                 raise Waits
@@ -192,7 +192,7 @@ class DiscordAdapter:
                     continue
                 raise
             thread_id = target if target == place.thread_id else None
-            await self._store.posted(job.id, message_id=str(message.id), thread_id=thread_id)
+            await self._store.chat.posted(job.id, message_id=str(message.id), thread_id=thread_id)
             return replace(place, message_id=str(message.id), thread_id=thread_id)
         raise Undeliverable("there is no channel left where the bot may post it")
 

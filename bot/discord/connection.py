@@ -180,7 +180,7 @@ class Connection:
         """If they are not what was registered last; where the bot is not yet, they are once it is invited."""
         http, application_id = self._client.http, self._client.application_id or 0
         note, wanted = f"{_COMMANDS_NOTE} {guild_id or 'everywhere'}", f"{application_id} {len(payload)} {digest}"
-        if await self._store.note(note) == wanted:
+        if await self._store.chat.note(note) == wanted:
             return
         try:
             if guild_id is None:
@@ -190,7 +190,7 @@ class Connection:
         except (discord.Forbidden, discord.NotFound):
             log.error("LIMNER_DISCORD_GUILDS names %s, a server that the bot is not in: invite it", guild_id)
             return
-        await self._store.set_note(note, wanted)
+        await self._store.chat.set_note(note, wanted)
         log.info("%d commands are registered with Discord", len(payload))
 
     async def _reached(self, guild: discord.Guild) -> None:

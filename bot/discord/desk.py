@@ -206,7 +206,7 @@ class Desk:
     async def menu(self, interaction: discord.Interaction, verb: str, message: discord.Message) -> None:
         """A message menu: Image info, Re-roll, Use as input, Delete."""
         async with self._answering(interaction):
-            job = await self._store.job_of_message("discord", str(message.id))
+            job = await self._store.chat.job_of_message("discord", str(message.id))
             if job is None:
                 raise Unknown
             person, place = await self.person(interaction.user), place_of(interaction)
@@ -223,10 +223,10 @@ class Desk:
         """In a thread of ours, a mention or a reply says what changes: `--seed 7`, `at night`."""
         text = without_mentions(message)
         replied = message.reference and message.reference.message_id
-        job = await self._store.job_of_message("discord", str(replied)) if replied else None
+        job = await self._store.chat.job_of_message("discord", str(replied)) if replied else None
         thread_id = str(message.channel.id)
-        job = job or await self._store.newest_in("discord", thread_id)
-        job = job or await self._store.job_of_message("discord", thread_id)
+        job = job or await self._store.chat.newest_in("discord", thread_id)
+        job = job or await self._store.chat.job_of_message("discord", thread_id)
         if job is None or not text or message.guild is None:
             return None
         parent_id = getattr(message.channel, "parent_id", None)

@@ -93,18 +93,20 @@ class Echo:
 
         While the token lasts it is asked for the answer; later for a message that says it is the job's.
         """
-        for job in await self._store.unanswered("discord"):
+        for job in await self._store.chat.unanswered("discord"):
             if until_ms is not None and job.created_ms > until_ms:
                 continue
             if job.place.message_id:  # a button's child: its message was made after the answer
                 await self._studio.acknowledged([job])
                 continue
-            token = await self._store.token(job.id, job.created_ms)
+            token = await self._store.chat.token(job.id, job.created_ms)
             message_id = await self._answered_in(token) if token else None
             message_id = message_id or await self._adapter.found(job)  # where its token has ended meanwhile
             if message_id is None:
                 await self._studio.withdrawn([job])
-            elif await self._store.job_of_message("discord", message_id):  # a button, on the message of another job
+            elif await self._store.chat.job_of_message(
+                "discord", message_id
+            ):  # a button, on the message of another job
                 with suppress(NoPermission):
                     await self.post([job])
             else:
@@ -153,7 +155,7 @@ class Echo:
             return job
         _, policy = await self._store.moderation.of_place(job.place)
         if policy.threads and (thread_id := await self._adapter.thread_for(root)):
-            await self._store.moved(job.id, thread_id=thread_id)
+            await self._store.chat.moved(job.id, thread_id=thread_id)
         return await self._store.job(job.id) or job
 
 

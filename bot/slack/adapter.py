@@ -85,7 +85,7 @@ class SlackAdapter:
     async def remove(self, job: Job) -> None:
         """Take the pictures of a deleted job, or of some of its images, out of its message and off Slack."""
         async with self._locks.of(job):
-            files = await self._store.uploads(job.id)
+            files = await self._store.chat.uploads(job.id)
             kept = {image.index: files[image.index] for image in job.stored if image.index in files}
             await self._put(job, await self._message(job, None, files=kept))
             gone = {index: files[index] for index in files.keys() - kept.keys()}
@@ -111,7 +111,7 @@ class SlackAdapter:
     async def reconcile(self, job: Job, channel_id: str, message_id: str) -> None:
         """A message that says it is the job's: its making was answered too late. It is the one, or one too many."""
         if job.place.message_id is None:
-            await self._store.posted(
+            await self._store.chat.posted(
                 job.id, message_id=message_id, thread_id=job.place.thread_id, channel_id=channel_id
             )
         elif job.place.message_id != message_id:
@@ -129,7 +129,7 @@ class SlackAdapter:
 
     async def again(self, job: Job) -> Mapping[str, Any]:
         """The job's message once more, for somebody to see alone."""
-        return await self._message(job, None, files=await self._store.uploads(job.id))
+        return await self._message(job, None, files=await self._store.chat.uploads(job.id))
 
     async def _message(
         self, job: Job, live: Live | None, *, remark: str = "", files: Mapping[int, str] | None = None
@@ -182,7 +182,7 @@ class SlackAdapter:
         shown = before or posted.get("message") or {"thread_ts": thread_id}
         thread_id = shown.get("thread_ts")  # none, where Slack found the first message of the thread deleted
         thread_id = None if thread_id == message_id else thread_id
-        await self._store.posted(job.id, message_id=message_id, thread_id=thread_id, channel_id=channel_id)
+        await self._store.chat.posted(job.id, message_id=message_id, thread_id=thread_id, channel_id=channel_id)
         place = replace(job.place, channel_id=channel_id, message_id=message_id, thread_id=thread_id)
         return await self._put(replace(job, place=place), message) if before else place
 

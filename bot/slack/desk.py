@@ -235,8 +235,8 @@ class Desk:
     async def _menu(self, turn: Turn) -> None:
         """A message shortcut: on a job's message, or on that of its files."""
         asked = turn.asked
-        job = await self._store.job_of_message("slack", asked.message_id)
-        job = job or (await self._store.job_of_upload(asked.file_id) if asked.file_id else None)
+        job = await self._store.chat.job_of_message("slack", asked.message_id)
+        job = job or (await self._store.chat.job_of_upload(asked.file_id) if asked.file_id else None)
         if job is None or job.place.channel_id != asked.channel_id or asked.text not in ("reroll", "remix", "info"):
             raise Unknown
         index = next((image.index for image in job.stored), 0)
@@ -256,7 +256,9 @@ class Desk:
 
     async def _in_thread(self, asked: Asked) -> Job | None:
         thread_id = cast(str, asked.thread_id)
-        job = await self._store.newest_in("slack", thread_id) or await self._store.job_of_message("slack", thread_id)
+        job = await self._store.chat.newest_in("slack", thread_id) or await self._store.chat.job_of_message(
+            "slack", thread_id
+        )
         return job if job and job.place.channel_id == asked.channel_id else None
 
     async def recover(self, older_ms: int = 0) -> None:

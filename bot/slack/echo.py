@@ -88,10 +88,10 @@ class Echo:
 
     async def left(self, older_ms: int = 0) -> AsyncIterator[tuple[Turn, Job]]:
         """What was accepted, so long ago, and could not be queued: the bot stopped, or its disk was full."""
-        for job in await self._store.unanswered("slack"):
+        for job in await self._store.chat.unanswered("slack"):
             if job.id in self._posting or job.created_ms > self._now_ms() - older_ms:
                 continue
-            url = await self._store.token(job.id, self._now_ms()) or ""
+            url = await self._store.chat.token(job.id, self._now_ms()) or ""
             identity = await self._store.identity(job.person_id, "slack")
             asked = Asked(
                 "command", "", self._web.team_id, identity.user_id if identity else "", response_url=url,

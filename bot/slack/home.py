@@ -34,7 +34,7 @@ class Home:
     async def publish(self, person: Person, user_id: str, *, is_admin: bool) -> None:
         studio, store = self._studio, self._store
         last = [job for job in await studio.history(person, 10) if job.stored][:LAST_PICTURES]
-        own: Pictures = [(job, await store.uploads(job.id)) for job in last]
+        own: Pictures = [(job, await store.chat.uploads(job.id)) for job in last]
         queue = await studio.queue(person) if is_admin else None
         halts = await store.rules.pauses(self._now_ms()) if is_admin else {}
         pause = halts.get(("slack", self._web.team_id)) or halts.get(EVERYWHERE)

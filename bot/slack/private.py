@@ -22,7 +22,7 @@ async def file(turn: Turn, adapter: SlackAdapter, job: Job, press: Press) -> Non
 
 async def job_again(turn: Turn, adapter: SlackAdapter, store: Store, job: Job) -> None:
     """A job once more, only for the asker; pictures that Slack does not have by direct message. Raises Gone."""
-    if not await store.uploads(job.id):
+    if not await store.chat.uploads(job.id):
         for image in job.stored:
             await _send(turn, adapter, job, image.index, "jpg")
     await turn.tell(await adapter.again(job))

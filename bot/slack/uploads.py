@@ -35,14 +35,14 @@ async def share(
 
     Raises FileNotFoundError, NotShared, and what the Web API does.
     """
-    known = await store.uploads(job.id)
+    known = await store.chat.uploads(job.id)
     is_new = not known
     for image in job.stored:
         if image.index not in known:
             path = Path(image.path).with_suffix(".jpg")
             name, alt_text = wording.file_name(job.id, image.index, "jpg"), wording.alt_text(job)
             known[image.index] = await send(web, path, name, alt_text)
-            await store.uploaded(job.id, image.index, known[image.index])
+            await store.chat.uploaded(job.id, image.index, known[image.index])
     files = {image.index: known[image.index] for image in job.stored}
     if not files:  # they were deleted meanwhile
         return files
@@ -69,7 +69,7 @@ async def discard(web: Web, store: Store, job_id: str, files: Mapping[int, str])
         except SlackApiError as error:
             if fault(error) != Fault.NO_FILE:
                 raise
-        await store.uploaded(job_id, index, None)
+        await store.chat.uploaded(job_id, index, None)
 
 
 async def send(web: Web, what: Path | bytes, name: str, alt_text: str) -> str:

@@ -1,15 +1,13 @@
-"""What chat platforms need remembered. Every function runs inside its caller's transaction."""
+"""What chat platforms need remembered: messages, callbacks, files, notes. Every public method is one transaction."""
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.jobs import Job
 from bot.store import jobs
+from bot.store.connection import Database
 
 PAGE_NOTE = "page"  # the name of the note that says where the page of the running Limner is
-_OF_MESSAGE = "platform = ? AND message_id = ?"
-_NEWEST_IN = "platform = ? AND thread_id = ?"
 _UNANSWERED = "status = 'received' AND platform = ? AND id IN (SELECT job_id FROM callbacks)"
 _EXPIRED = """
     status = 'received' AND message_id IS NULL AND id IN (SELECT job_id FROM callbacks WHERE ends_ms <= ?)
@@ -31,13 +29,72 @@ class Callback:
         return f"Callback(ends_ms={self.ends_ms})"
 
 
-def keep_callback(conn: sqlite3.Connection, job_id: str, callback: Callback) -> None:
-    conn.execute("INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?)", (job_id, callback.token, callback.ends_ms))
+class Chat:
+    def __init__(self, database: Database):
+        self._database = database
 
+    async def unanswered(self, platform: str) -> list[Job]:
+        """Jobs of which only the platform knows whether it took the answer."""
+        return await self._database.read(lambda conn: jobs.select(conn, _UNANSWERED, (platform,)))
 
-def token(conn: sqlite3.Connection, job_id: str, now_ms: int) -> str | None:
-    row = conn.execute("SELECT token FROM callbacks WHERE job_id = ? AND ends_ms > ?", (job_id, now_ms)).fetchone()
-    return row["token"] if row else None
+    async def token(self, job_id: str, now_ms: int) -> str | None:
+        """What answers the interaction that made the job; None once that has ended."""
+        sql = "SELECT token FROM callbacks WHERE job_id = ? AND ends_ms > ?"
+
+        def transaction(conn: sqlite3.Connection) -> str | None:
+            forget_callbacks(conn, now_ms)
+            row = conn.execute(sql, (job_id, now_ms)).fetchone()
+            return row["token"] if row else None
+
+        return await self._database.run(transaction)
+
+    async def posted(
+        self, job_id: str, *, message_id: str, thread_id: str | None, channel_id: str | None = None
+    ) -> None:
+        """The job's message was made only now, or made again, in this thread or in none, perhaps in another channel."""
+        sql = "UPDATE jobs SET message_id = ?, thread_id = ?, channel_id = coalesce(?, channel_id) WHERE id = ?"
+        values = (message_id, thread_id, channel_id, job_id)
+        await self._database.run(lambda conn: conn.execute(sql, values).close())
+
+    async def moved(self, job_id: str, *, thread_id: str) -> None:
+        """The job's message is to be made in this thread."""
+        sql = "UPDATE jobs SET thread_id = ? WHERE id = ?"
+        await self._database.run(lambda conn: conn.execute(sql, (thread_id, job_id)).close())
+
+    async def job_of_message(self, platform: str, message_id: str) -> Job | None:
+        return await self._newest("platform = ? AND message_id = ?", platform, message_id)
+
+    async def newest_in(self, platform: str, thread_id: str) -> Job | None:
+        return await self._newest("platform = ? AND thread_id = ?", platform, thread_id)
+
+    async def job_of_upload(self, file_id: str) -> Job | None:
+        return await self._newest("id IN (SELECT job_id FROM uploads WHERE file_id = ?)", file_id)
+
+    async def _newest(self, where: str, *values: str) -> Job | None:
+        return await self._database.read(lambda conn: next(iter(jobs.select(conn, where, values, newest=1)), None))
+
+    async def uploads(self, job_id: str) -> dict[int, str]:
+        """The files that the platform keeps of a job's images, by index."""
+        sql = "SELECT image_index, file_id FROM uploads WHERE job_id = ? ORDER BY image_index"
+        return await self._database.read(lambda conn: dict(conn.execute(sql, (job_id,))))
+
+    async def uploaded(self, job_id: str, index: int, file_id: str | None) -> None:
+        """The platform keeps this file of an image; None: none any more."""
+
+        def transaction(conn: sqlite3.Connection) -> None:
+            conn.execute("DELETE FROM uploads WHERE job_id = ? AND image_index = ?", (job_id, index))
+            if file_id:
+                conn.execute("INSERT INTO uploads VALUES (?, ?, ?)", (job_id, index, file_id))
+
+        await self._database.run(transaction)
+
+    async def note(self, name: str) -> str | None:
+        """What `set_note` remembered under this name."""
+        return await self._database.read(lambda conn: note(conn, name))
+
+    async def set_note(self, name: str, value: str) -> None:
+        sql = "INSERT OR REPLACE INTO notes VALUES (?, ?)"
+        await self._database.run(lambda conn: conn.execute(sql, (name, value)).close())
 
 
 def forget_callbacks(conn: sqlite3.Connection, now_ms: int) -> None:
@@ -45,13 +102,8 @@ def forget_callbacks(conn: sqlite3.Connection, now_ms: int) -> None:
     conn.execute(_FORGET, (now_ms,))
 
 
-def unanswered(conn: sqlite3.Connection, platform: str) -> list[Job]:
-    """Jobs of which nobody knows whether the platform took the answer; it can still be asked."""
-    return jobs.select(conn, _UNANSWERED, (platform,))
-
-
 def never_answered(conn: sqlite3.Connection, now_ms: int) -> list[Job]:
-    """Jobs without a message of which that can no longer be found out."""
+    """Jobs without a message of which it can no longer be found out whether the platform took the answer."""
     return jobs.select(conn, _EXPIRED, (now_ms,))
 
 
@@ -59,49 +111,6 @@ def needs_no_answer(conn: sqlite3.Connection) -> list[Job]:
     return jobs.select(conn, _WITHOUT_CALLBACK, ())
 
 
-def set_message(conn: sqlite3.Connection, job_ids: Sequence[str], message_id: str) -> None:
-    for job_id in job_ids:
-        conn.execute("UPDATE jobs SET message_id = ? WHERE id = ?", (message_id, job_id))
-
-
-def set_thread(conn: sqlite3.Connection, job_id: str, thread_id: str | None) -> None:
-    conn.execute("UPDATE jobs SET thread_id = ? WHERE id = ?", (thread_id, job_id))
-
-
-def set_channel(conn: sqlite3.Connection, job_id: str, channel_id: str) -> None:
-    conn.execute("UPDATE jobs SET channel_id = ? WHERE id = ?", (channel_id, job_id))
-
-
-def job_of_message(conn: sqlite3.Connection, platform: str, message_id: str) -> Job | None:
-    return next(iter(jobs.select(conn, _OF_MESSAGE, (platform, message_id), newest=1)), None)
-
-
-def newest_in(conn: sqlite3.Connection, platform: str, thread_id: str) -> Job | None:
-    return next(iter(jobs.select(conn, _NEWEST_IN, (platform, thread_id), newest=1)), None)
-
-
 def note(conn: sqlite3.Connection, name: str) -> str | None:
     row = conn.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
     return row["value"] if row else None
-
-
-def set_note(conn: sqlite3.Connection, name: str, value: str) -> None:
-    conn.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
-
-
-def uploads(conn: sqlite3.Connection, job_id: str) -> dict[int, str]:
-    """The files that the platform keeps of a job's images, by index."""
-    rows = conn.execute("SELECT * FROM uploads WHERE job_id = ? ORDER BY image_index", (job_id,))
-    return {row["image_index"]: row["file_id"] for row in rows}
-
-
-def keep_upload(conn: sqlite3.Connection, job_id: str, index: int, file_id: str | None) -> None:
-    """None: there is none any more."""
-    conn.execute("DELETE FROM uploads WHERE job_id = ? AND image_index = ?", (job_id, index))
-    if file_id:
-        conn.execute("INSERT INTO uploads VALUES (?, ?, ?)", (job_id, index, file_id))
-
-
-def job_of_upload(conn: sqlite3.Connection, file_id: str) -> Job | None:
-    has_it = "id IN (SELECT job_id FROM uploads WHERE file_id = ?)"
-    return next(iter(jobs.select(conn, has_it, (file_id,), newest=1)), None)

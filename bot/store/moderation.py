@@ -176,7 +176,8 @@ class Moderation:
         return await self._database.read(question)
 
     async def sent(self, number: int, now_ms: int) -> None:
-        await self._write("UPDATE reports SET sent_ms = ? WHERE number = ?", (now_ms, number))
+        sql = "UPDATE reports SET sent_ms = ? WHERE number = ?"
+        await self._database.run(lambda conn: conn.execute(sql, (now_ms, number)).close())
 
     async def take_down(self, gone: Sequence[Job], now_ms: int) -> None:
         """The messages of these jobs are to go."""
@@ -188,13 +189,8 @@ class Moderation:
         return await self._database.read(lambda conn: [Takedown(**row) for row in conn.execute(sql, (after,))])
 
     async def taken_down(self, number: int) -> None:
-        await self._write("DELETE FROM takedowns WHERE number = ?", (number,))
-
-    async def _write(self, sql: str, values: tuple[int, ...]) -> None:
-        def transaction(conn: sqlite3.Connection) -> None:
-            conn.execute(sql, values)
-
-        await self._database.run(transaction)
+        sql = "DELETE FROM takedowns WHERE number = ?"
+        await self._database.run(lambda conn: conn.execute(sql, (number,)).close())
 
 
 def take_down(conn: sqlite3.Connection, gone: Sequence[Job], now_ms: int) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
 
 from bot.jobs import Identity, Person
 
@@ -55,15 +54,6 @@ def identity(conn: sqlite3.Connection, person_id: int, platform: str) -> Identit
 
 def defaults(conn: sqlite3.Connection, person_id: int) -> dict[str, str]:
     return dict(conn.execute("SELECT flag, value FROM defaults WHERE person_id = ?", (person_id,)))
-
-
-def set_defaults(conn: sqlite3.Connection, person_id: int, values: Mapping[str, str]) -> None:
-    rows = [(person_id, flag, value) for flag, value in values.items()]
-    conn.executemany("INSERT OR REPLACE INTO defaults VALUES (?, ?, ?)", rows)
-
-
-def forget_defaults(conn: sqlite3.Connection, person_id: int) -> None:
-    conn.execute("DELETE FROM defaults WHERE person_id = ?", (person_id,))
 
 
 def _key(identity: Identity) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ import msgspec
 from bot.jobs import Job, Person, Status
 from bot.store import jobs, moderation, people
 from bot.store.connection import Database
-from bot.store.endings import end, settle
+from bot.store.outbox import end, settle
 from engine.protocol import Draw, Request
 
 AT_ONCE = 200  # jobs that are forgotten in one transaction

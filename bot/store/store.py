@@ -13,13 +13,12 @@ from bot.errors import Blocked, QueueFull
 from bot.jobs import Identity, Image, Job, Person, Place, Status
 from bot.store import chat, jobs, ledger, outbox, people, rules
 from bot.store.backup import back_up_before_migration
-from bot.store.chat import Callback
+from bot.store.chat import Callback, Chat
 from bot.store.connection import Database, DataLock, open_database, prepare_data_dir
-from bot.store.endings import end, settle
 from bot.store.jobs import Wanted
 from bot.store.ledger import Account
 from bot.store.moderation import Moderation
-from bot.store.outbox import Parcel
+from bot.store.outbox import Outbox, end
 from bot.store.privacy import Privacy
 from bot.store.rulebook import Rulebook
 from engine.protocol import FailureKind
@@ -47,8 +46,8 @@ class Pending:
 class Store:
     def __init__(self, database: Database, lock: DataLock, *, new_id: Callable[[int], str] = new_job_id):
         self._database, self._lock, self._new_id = database, lock, new_id
+        self.chat, self.outbox, self.rules = Chat(database), Outbox(database), Rulebook(database)
         self.moderation, self.privacy = Moderation(database), Privacy(database)
-        self.rules = Rulebook(database)
 
     async def close(self) -> None:
         await self._database.close()
@@ -76,8 +75,9 @@ class Store:
 
         def transaction(conn: sqlite3.Connection) -> dict[str, str]:
             if is_reset:
-                people.forget_defaults(conn, person.id)
-            people.set_defaults(conn, person.id, values)
+                conn.execute("DELETE FROM defaults WHERE person_id = ?", (person.id,))
+            rows = [(person.id, flag, value) for flag, value in values.items()]
+            conn.executemany("INSERT OR REPLACE INTO defaults VALUES (?, ?, ?)", rows)
             return people.defaults(conn, person.id)
 
         return await self._database.run(transaction)
@@ -131,7 +131,8 @@ class Store:
                     weight=weight, now_ms=now_ms,
                 )  # fmt: skip
                 if callback:
-                    chat.keep_callback(conn, job_id, callback)
+                    kept = (job_id, callback.token, callback.ends_ms)
+                    conn.execute("INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?)", kept)
             ledger.reserve(
                 conn, person=person, scope=place.workspace, jobs=named, limits=limits, in_force=in_force, now_ms=now_ms
             )
@@ -146,68 +147,14 @@ class Store:
         """
 
         def transaction(conn: sqlite3.Connection) -> list[Job]:
-            if message_id:
-                chat.set_message(conn, job_ids, message_id)
             for job_id in job_ids:
+                if message_id:
+                    conn.execute("UPDATE jobs SET message_id = ? WHERE id = ?", (message_id, job_id))
                 if (job := jobs.read(conn, job_id)) and job.status == Status.RECEIVED:
                     jobs.move(conn, job_id, Status.QUEUED, now_ms=now_ms)
             return [job for job_id in job_ids if (job := jobs.read(conn, job_id))]
 
         return await self._database.run(transaction)
-
-    async def posted(
-        self, job_id: str, *, message_id: str, thread_id: str | None, channel_id: str | None = None
-    ) -> None:
-        """The job's message was made only now, or made again, in this thread or in none, perhaps in another channel."""
-
-        def transaction(conn: sqlite3.Connection) -> None:
-            if channel_id:
-                chat.set_channel(conn, job_id, channel_id)
-            chat.set_message(conn, [job_id], message_id)
-            chat.set_thread(conn, job_id, thread_id)
-
-        await self._database.run(transaction)
-
-    async def moved(self, job_id: str, *, thread_id: str) -> None:
-        """The job's message is to be made in this thread."""
-        await self._database.run(lambda conn: chat.set_thread(conn, job_id, thread_id))
-
-    async def unanswered(self, platform: str) -> list[Job]:
-        """Jobs of which only the platform knows whether it took the answer."""
-        return await self._database.read(lambda conn: chat.unanswered(conn, platform))
-
-    async def token(self, job_id: str, now_ms: int) -> str | None:
-        """What answers the interaction that made the job; None once that has ended."""
-
-        def transaction(conn: sqlite3.Connection) -> str | None:
-            chat.forget_callbacks(conn, now_ms)
-            return chat.token(conn, job_id, now_ms)
-
-        return await self._database.run(transaction)
-
-    async def job_of_message(self, platform: str, message_id: str) -> Job | None:
-        return await self._database.read(lambda conn: chat.job_of_message(conn, platform, message_id))
-
-    async def newest_in(self, platform: str, thread_id: str) -> Job | None:
-        return await self._database.read(lambda conn: chat.newest_in(conn, platform, thread_id))
-
-    async def uploads(self, job_id: str) -> dict[int, str]:
-        """The files that the platform keeps of a job's images, by index."""
-        return await self._database.read(lambda conn: chat.uploads(conn, job_id))
-
-    async def uploaded(self, job_id: str, index: int, file_id: str | None) -> None:
-        """The platform keeps this file of an image; None: none any more."""
-        await self._database.run(lambda conn: chat.keep_upload(conn, job_id, index, file_id))
-
-    async def job_of_upload(self, file_id: str) -> Job | None:
-        return await self._database.read(lambda conn: chat.job_of_upload(conn, file_id))
-
-    async def note(self, name: str) -> str | None:
-        """What `set_note` remembered under this name."""
-        return await self._database.read(lambda conn: chat.note(conn, name))
-
-    async def set_note(self, name: str, value: str) -> None:
-        await self._database.run(lambda conn: chat.set_note(conn, name, value))
 
     async def job(self, job_id: str) -> Job | None:
         return await self._database.read(lambda conn: jobs.read(conn, job_id))
@@ -300,33 +247,6 @@ class Store:
 
         return await self._database.run(transaction)
 
-    async def due(self, now_ms: int, limit: int) -> list[Parcel]:
-        return await self._database.read(lambda conn: outbox.due(conn, now_ms, limit))
-
-    async def next_due_ms(self, now_ms: int) -> int | None:
-        """When the first parcel after now is due."""
-        return await self._database.read(lambda conn: outbox.next_due_ms(conn, now_ms))
-
-    async def delivered(self, parcel: Parcel, now_ms: int) -> None:
-        """The job's images are where the person sees them: each is charged, the rest released.
-
-        Of a job that failed or was cancelled, its end has been shown: there is nothing to settle.
-        """
-        await self._settle(parcel, Status.DELIVERED, now_ms)
-
-    async def undeliverable(self, parcel: Parcel, detail: str, now_ms: int) -> None:
-        """There is nowhere to show it: everything is released. The files stay."""
-        await self._settle(parcel, Status.UNDELIVERABLE, now_ms, detail)
-
-    async def shown(self, job_id: str, now_ms: int) -> None:
-        """Its person asked for the job and has it now: what still waited for its delivery is settled."""
-        parcel = await self._database.read(lambda conn: outbox.of_job(conn, job_id))
-        if parcel:
-            await self.delivered(parcel, now_ms)
-
-    async def postponed(self, parcel: Parcel, now_ms: int, next_ms: int, *, is_tried: bool = True) -> None:
-        await self._database.run(lambda conn: outbox.postpone(conn, parcel.id, now_ms, next_ms, is_tried=is_tried))
-
     async def delete_images(self, job_id: str, index: int | None) -> Job | None:
         """Mark one image, or all, as deleted; what is not yet delivered of them will not be charged."""
 
@@ -338,17 +258,6 @@ class Store:
 
     async def _move(self, job_id: str, to: Status, now_ms: int) -> bool:
         return await self._database.run(lambda conn: jobs.move(conn, job_id, to, now_ms=now_ms))
-
-    async def _settle(self, parcel: Parcel, to: Status, now_ms: int, detail: str | None = None) -> None:
-        def transaction(conn: sqlite3.Connection) -> None:
-            outbox.remove(conn, parcel.id)
-            job = jobs.read(conn, parcel.job.id)
-            if job is None or not jobs.move(conn, job.id, to, now_ms=now_ms, detail=detail):
-                return
-            shown = [image.index for image in job.stored] if to == Status.DELIVERED else []
-            settle(conn, job, shown, now_ms)
-
-        await self._database.run(transaction)
 
 
 async def open_store(data_dir: Path, *, new_id: Callable[[int], str] = new_job_id) -> Store:
