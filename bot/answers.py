@@ -37,22 +37,22 @@ FLAG_HELP: Mapping[str, str] = {
 
 def info(view: Info, when: When) -> tuple[tuple[str, str], ...]:
     """Everything about one image, as labels and values."""
-    job, draw = view.job, view.draw
-    size = view.image or draw
+    job, draw, model = view.job, view.draw, view.model
+    size, licence = view.image or draw, model.licence if model else ""
     rows = {
         "Job": f"`{job.id}`" + (f" image {view.image.index + 1}" if view.image else ""),
         "Came from": f"{LINEAGE.get(job.lineage.verb, 'from')} {job.lineage.job_id}" if job.lineage else "",
         "Prompt": draw.prompt or ("forgotten" if job.forgotten else "none: a scene of its own"),
         "Without": draw.negative_prompt or "",
         "Seed": str(draw.seed),
-        "Model": " · ".join(part for part in (view.model_title or draw.model, job.model_hash, view.licence) if part),
+        "Model": " · ".join(part for part in (model.title if model else draw.model, job.model_hash, licence) if part),
         "Steps": f"{draw.steps} · guidance {draw.guidance_scale:g} · {draw.scheduler}",
         "Size": f"{size.width}×{size.height} · {draw.quality}",
         "Strength": _over(draw),
         "Asked": when(job.created_ms),
         "Took": duration(job.seconds) if job.seconds is not None else "",
         "Units": units(job.units),
-        "Engine": view.engine or "",
+        "Engine": job.engine or "",
         "Again": f"`{view.command}`",
         "Same picture again": _repeats(view),
     }
@@ -70,9 +70,9 @@ def _repeats(view: Info) -> str:
         return "yes, with this command"
     if view.draw.init_image:
         return "not from a command: it was drawn over another image"
-    if view.engine is None or view.engine_now is None:
+    if view.job.engine is None or view.engine_now is None:
         return "not known until an engine has drawn it and runs"
-    return f"nearly: the engine was {view.engine} and is {view.engine_now}"
+    return f"nearly: the engine was {view.job.engine} and is {view.engine_now}"
 
 
 def quota(view: Account, when: When) -> str:

@@ -60,7 +60,7 @@ def read_command(text: str) -> Imagine | Ask:
         return Imagine("".join(rest))
     if command.lower() == "/limner":
         return _asked("".join(rest))
-    raise _unknown(command, _COMMANDS)
+    raise BadOption(command, "unknown", nearest=flags.nearest(command, _COMMANDS), allowed=" ".join(_COMMANDS))
 
 
 def _asked(text: str) -> Ask | Imagine:
@@ -95,7 +95,3 @@ def _privacy(args: list[str]) -> Ask:
         near = flags.nearest(what, PRIVACY)
         raise BadOption(f"/limner privacy {what}", "unknown", nearest=near and f"/limner privacy {near}", allowed=_WHAT)
     return Ask("privacy", (what, *(arg.lower() for arg in args[1:])))
-
-
-def _unknown(command: str, known: tuple[str, ...]) -> BadOption:
-    return BadOption(command, "unknown", nearest=flags.nearest(command, known), allowed=" ".join(known))

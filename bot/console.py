@@ -15,6 +15,7 @@ from bot import pace
 from bot.phrases import clip
 from engine import protocol
 from engine.client import Died
+from engine.drawing import Watch
 from engine.protocol import Draw, Event, Ready
 
 _STATES = {"ok": "[green]ok  [/]", "warn": "[yellow]look[/]", "fail": "[red]mend[/]"}
@@ -49,30 +50,21 @@ def print_answer(text: str, files: Sequence[tuple[str, bytes]], *, as_json: bool
         print(text, *(f"Written to {name}" for name, _ in files), sep="\n")
 
 
-class Watch:
-    """A progress bar for each job, named by its prompt; `watch(event)` moves them on."""
-
-    def __init__(self, bars: Progress, draws: Sequence[Draw]):
-        self._bars, self._draws = bars, draws
-        self._rows = [bars.add_task("starting the engine", total=100) for _ in draws]
-
-    def __call__(self, event: Event | Died) -> None:
-        match event:
-            case Ready(device_name=device):
-                self._bars.console.print(f"ready on {escape(device)}", style="dim", highlight=False)
-            case protocol.Progress(job_id=job_id, stage=stage, step=step, steps=steps):
-                draw = self._draws[int(job_id)]
-                done = pace.percent(stage, step, steps, draw.quality)
-                row = self._rows[int(job_id)]
-                self._bars.update(row, completed=done, description=f"{escape(clip(draw.prompt, 40))} · {stage}")
-            case _:
-                pass
-
-
 @contextmanager
 def watching(draws: Sequence[Draw], *, quiet: bool) -> Iterator[Watch]:
+    """A progress bar for each job, named by its prompt; what is given moves them on."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
     console.quiet = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=console.quiet) as bars:
-        yield Watch(bars, draws)
+        rows = [bars.add_task("starting the engine", total=100) for _ in draws]
+
+        def watch(event: Event | Died) -> None:
+            if isinstance(event, Ready):
+                console.print(f"ready on {escape(event.device_name)}", style="dim", highlight=False)
+            elif isinstance(event, protocol.Progress):
+                draw, row = draws[int(event.job_id)], rows[int(event.job_id)]
+                done = pace.percent(event.stage, event.step, event.steps, draw.quality)
+                bars.update(row, completed=done, description=f"{escape(clip(draw.prompt, 40))} · {event.stage}")
+
+        yield watch

@@ -16,7 +16,7 @@ from bot.jobs import Image, Job, Status
 from bot.pace import Pace, done_at_ms, percent
 from bot.queue import FairQueue, Waiting
 from bot.store import Halt, Store
-from engine.client import Died, Engine, NotReady
+from engine.client import Died, LocalEngine, NotReady
 from engine.protocol import (
     Cancelled,
     Done,
@@ -55,7 +55,7 @@ class Dispatch:
     def __init__(
         self,
         store: Store,
-        engine: Engine,
+        engine: LocalEngine,
         feed: Feed,
         *,
         spool: Path,

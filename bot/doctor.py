@@ -158,18 +158,29 @@ def _models(settings: Settings) -> Iterator[Check]:
 
 
 def _port(host: str, port: int) -> Check:
+    error = port_problem(host, port)
+    if error is None:
+        return Check("page", "ok", f"http://{host}:{port} is free")
+    if error.errno == errno.EADDRINUSE:
+        fix = "If that is not Limner itself, set LIMNER_WEB_PORT to another one."
+        return Check("page", "warn", f"port {port} is in use", fix)
+    return Check("page", "fail", f"{host}:{port}: {error.strerror}", "Set LIMNER_WEB_HOST or LIMNER_WEB_PORT.")
+
+
+def port_problem(host: str, port: int) -> OSError | None:
+    """Why nothing can listen there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                return Check(
-                    "page", "fail", f"{host}:{port}: {error.strerror}", "Set LIMNER_WEB_HOST or LIMNER_WEB_PORT."
-                )
-            fix = "If that is not Limner itself, set LIMNER_WEB_PORT to another one."
-            return Check("page", "warn", f"port {port} is in use", fix)
-    return Check("page", "ok", f"http://{host}:{port} is free")
+            return error
+    return None
+
+
+def unreached(platform: str, url: str, reason: str) -> Check:
+    fix = f"Look at this machine's network and LIMNER_{platform.upper()}_API_URL; `limner run` keeps trying."
+    return Check(platform, "warn", f"{url} cannot be reached ({reason})", fix)
 
 
 def _tokens(settings: Settings) -> Iterator[Check]:

@@ -24,14 +24,6 @@ _LONGEST_LINE = 200  # of pictures that came of each other
 
 
 @dataclass(frozen=True, slots=True)
-class Strikes:
-    """So many within 30 days, each for what nobody may draw or was taken down, and a person is suspended."""
-
-    most: int = 3
-    suspend_days: int = 7
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
     """What the operator decided."""
 
@@ -43,7 +35,8 @@ class Rules:
     operators_only: frozenset[str] = frozenset()  # photographic models without their classifier
     draws_unchecked: bool = False  # they draw for everyone: the operator answers for it
     retention: Retention = field(default_factory=Retention)
-    strikes: Strikes = field(default_factory=Strikes)
+    strikes: int = 3  # so many within 30 days, each for what nobody may draw or was taken down, suspend a person
+    suspend_days: int = 7
 
 
 class Gate:
@@ -57,11 +50,11 @@ class Gate:
 
     async def strike(self, person_id: int, number: int) -> None:
         """After a strike, incident `number`: too many of them suspend the person, everywhere and for a while."""
-        now_ms, limit = self.now_ms(), self.rules.strikes
+        now_ms = self.now_ms()
         count = await self.store.moderation.strikes(person_id, now_ms - STRIKE_DAYS * DAY_MS)
-        if count < limit.most or await self.store.rules.block_of(person_id, EVERYWHERE, now_ms):
+        if count < self.rules.strikes or await self.store.rules.block_of(person_id, EVERYWHERE, now_ms):
             return
-        halt = Halt(now_ms + limit.suspend_days * DAY_MS, f"{count} strikes within {STRIKE_DAYS} days")
+        halt = Halt(now_ms + self.rules.suspend_days * DAY_MS, f"{count} strikes within {STRIKE_DAYS} days")
         act = Act(f"strike {number}", now_ms, person_id, "operator", EVERYWHERE, "block", halt.reason)
         await self.store.rules.block(act, person_id, halt)
 

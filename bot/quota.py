@@ -42,10 +42,10 @@ def _smaller_ones(draw: Draw, models: Catalogue) -> Iterator[Draw]:
         yield replace(draft, count=count)
 
 
-def bar(done: float, whole: float, width: int = 10) -> str:
+def bar(done: float, whole: float) -> str:
     """`▓▓▓▓▓▓░░░░`: full only when all is done, empty only when nothing is."""
     share = min(1.0, max(0.0, done / whole)) if whole > 0 else 1.0
-    filled = int(share * width + 0.5)
+    filled = int(share * 10 + 0.5)
     if 0 < share < 1:
-        filled = min(width - 1, max(1, filled))
-    return "▓" * filled + "░" * (width - filled)
+        filled = min(9, max(1, filled))
+    return "▓" * filled + "░" * (10 - filled)

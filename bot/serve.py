@@ -22,7 +22,7 @@ from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.errors import CannotStart, Refused
 from bot.feed import Feed
-from bot.gate import Rules, Strikes
+from bot.gate import Rules
 from bot.jobs import Job, Status
 from bot.orders import Authority
 from bot.phrases import relative
@@ -118,7 +118,8 @@ class Parts:
                 settings.keep_prompts_days, settings.keep_files_days, settings.keep_jobs_days,
                 settings.keep_backups_days,
             ),
-            strikes=Strikes(settings.strikes, settings.suspend_days),
+            strikes=settings.strikes,
+            suspend_days=settings.suspend_days,
         )  # fmt: skip
         self.studio = Studio(rules, store, self.dispatch, self.feed, now_ms=_now_ms, new_seed=_new_seed)
         self.admin = Admin(
@@ -271,7 +272,7 @@ async def _draw_first_picture(studio: Studio, feed: Feed) -> None:
 def _told(job: Job) -> list[str]:
     """What became of the first picture."""
     if job.status != Status.DELIVERED:
-        return [f"  It was not drawn: {wording.failure(job.failure or 'internal', job.units).title}."]
+        return [f"  It was not drawn: {wording.failure(job)}."]
     return [f"  {_short(i.path)} · {i.width}×{i.height} · seed {i.seed} · {job.seconds or 0:.1f} s" for i in job.images]
 
 

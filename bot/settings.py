@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    SecretStr,
+    ValidationError,
+)
 
 from bot.allowances import Limits, Window, WindowKind
 from bot.errors import CannotStart
@@ -24,11 +33,6 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"no time zone is called {name[:40]!r}") from None
-
-
-def _known_zone(name: str) -> str:
-    _zone(name)
-    return name
 
 
 def _listed(value: Any) -> Any:
@@ -70,7 +74,7 @@ class Settings(BaseModel):
     waiting: int = Field(default=50, ge=1, le=1_000_000)  # jobs of everyone
     backups: int = Field(default=24, ge=0, le=10_000)  # hourly ones that are kept; 0: none are made
     window: WindowKind = "rolling"  # or a day, week or month of the calendar of `time_zone`
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"  # a name like Europe/Berlin
+    time_zone: Annotated[InstanceOf[tzinfo], BeforeValidator(_zone)] = UTC  # a name like Europe/Berlin
     admin_cap: int = Field(default=100, ge=0, le=1_000_000)  # units that a server's admin may let one person have
     # who is the operator in chat: discord:1234, slack:U12
     operators: Annotated[tuple[Annotated[str, AfterValidator(_operator)], ...], Listed] = ()
@@ -114,7 +118,7 @@ class Settings(BaseModel):
 
     @property
     def limits(self) -> Limits:
-        window = Window(self.window, _zone(self.time_zone))
+        window = Window(self.window, self.time_zone)
         return Limits(self.allowance, self.own_waiting, self.waiting, window, self.admin_cap)
 
 

@@ -233,23 +233,20 @@ class Studio:
         """One's own last jobs, newest first."""
         return await self._store.history(person, limit)
 
-    async def thread(self, person: Person, job_id: str, place: Place | None = None) -> list[Job]:
+    async def thread(self, person: Person, job_id: str) -> list[Job]:
         """The first of a line of re-rolls, remixes and variations and all that came of it, oldest first."""
-        await self.job(person, job_id, place)
-        return [job for job in await self._store.thread(job_id) if _may_see(person, place, job)]
+        await self.job(person, job_id)
+        return [job for job in await self._store.thread(job_id) if _may_see(person, None, job)]
 
     async def info(self, person: Person, job_id: str, index: int, place: Place | None = None) -> Info:
         job = await self.job(person, job_id, place)
         draw = buttons.image_draw(job, index)
-        model = self._rules.models.get(draw.model)
         return Info(
             job=job,
             image=next((image for image in job.images if image.index == index), None),
             draw=draw,
-            model_title=model.title if model else None,
-            licence=model.licence if model else None,
+            model=self._rules.models.get(draw.model),
             command=prompt.to_text(draw, self._rules.models),
-            engine=job.engine,
             engine_now=self._dispatch.engine_name,
         )
 

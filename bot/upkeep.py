@@ -58,10 +58,9 @@ class Upkeep:
         )  # those that cannot be reached hold up no others
         for gone in due:
             adapter, is_late = self._adapters.get(gone.platform), self._now_ms() - gone.since_ms > GIVE_UP_AFTER_MS
-            if adapter is None and not is_late:
-                continue
-            removal = adapter.take_down(gone.channel_id, gone.message_id) if adapter else _nothing()
-            if await self._tried(removal, f"message {gone.number} to be removed is still there") or is_late:
+            removal = adapter.take_down(gone.channel_id, gone.message_id) if adapter else None
+            complaint = f"message {gone.number} to be removed is still there"
+            if (removal and await self._tried(removal, complaint)) or is_late:
                 await self._records.taken_down(gone.number)
 
     async def _tried(self, attempt: Awaitable[None], complaint: str) -> bool:
@@ -79,6 +78,3 @@ class Upkeep:
         if now_ms - self._said_ms.get(complaint, -SAY_AGAIN_MS) >= SAY_AGAIN_MS:
             self._said_ms[complaint] = now_ms
             log.warning("%s: %r", complaint, error)
-
-
-async def _nothing() -> None: ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bot.feed import Live
 from bot.jobs import Image, Job
+from engine.catalogue import Model
 from engine.protocol import Draw
 
 
@@ -15,16 +16,14 @@ class Info:
     job: Job
     image: Image | None
     draw: Draw  # what draws this image alone: count 1 and its own seed
-    model_title: str | None  # None if the catalogue no longer has it
-    licence: str | None
+    model: Model | None  # None if the catalogue no longer has it
     command: str  # a line that draws it again
-    engine: str | None  # version, device and dtype that drew it
     engine_now: str | None  # of the engine that runs; None while there is none
 
     @property
     def is_repeatable(self) -> bool:
         """The same command gives the same picture here and now."""
-        return self.engine is not None and self.engine == self.engine_now and self.draw.init_image is None
+        return self.job.engine is not None and self.job.engine == self.engine_now and self.draw.init_image is None
 
 
 @dataclass(frozen=True, slots=True)

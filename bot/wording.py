@@ -196,11 +196,9 @@ _WHO = {"moderator": "moderators", "admin": "admins"}
 _POOLS = {"person": "{} have", "model": "of this model {} have", "place": "all people of this place together have"}
 
 
-def failure(kind: FailureKind, paid: int, *, longest_px: int = 2048, reference: str = "") -> Sentence:
-    """Why an accepted job was lost. `paid` units went back; `reference` stands in the log."""
-    back = f"{units(paid)} returned" if paid else "nothing was charged"
-    body = f"{begun(back)} · ref {reference}" if reference else f"{begun(back)}."
-    return Sentence(_FAILURES[kind].format(longest_px=longest_px), body, _after_failure(kind))
+def failure(job: Job) -> str:
+    """Why an accepted job was lost."""
+    return _FAILURES[job.failure or "internal"].format(longest_px=max(job.request.width, job.request.height))
 
 
 _FAILURES: Mapping[FailureKind, str] = {
@@ -248,9 +246,7 @@ def status_line(job: Job, live: Live | None, when: When) -> str:
         case Status.CANCELLED:
             return f"cancelled, {units(job.units)} returned"
         case Status.FAILED:
-            longest_px = max(job.request.width, job.request.height)
-            sentence = failure(job.failure or "internal", job.units, longest_px=longest_px)
-            return f"{begun(sentence.title, small=True)}, {units(job.units)} returned"
+            return f"{begun(failure(job), small=True)}, {units(job.units)} returned"
         case Status.UNDELIVERABLE:
             return f"could not be shown here, {units(job.units)} returned; `/limner show {job.id}`"
         case Status.RENDERED:

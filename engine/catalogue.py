@@ -95,7 +95,7 @@ def models_here(catalogue: Catalogue, models_dir: Path) -> Catalogue:
 
 
 @cache
-def read_catalogue(file: Path = PACKAGE_DIR / "catalogue.toml") -> Catalogue:
+def read_catalogue() -> Catalogue:
     """Raises msgspec.ValidationError, naming the field, if an entry is not a Model."""
-    entries = tomllib.loads(file.read_text(encoding="utf-8"))
+    entries = tomllib.loads((PACKAGE_DIR / "catalogue.toml").read_text(encoding="utf-8"))
     return {name: msgspec.convert({"name": name, **entry}, Model) for name, entry in entries.items()}

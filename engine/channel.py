@@ -5,7 +5,7 @@ import queue
 import socket
 import threading
 
-from engine.frames import LENGTH_BYTES, BadFrame, body_length, pack, unpack_command
+from engine.frames import COMMANDS, LENGTH_BYTES, BadFrame, body_length, pack, unpack
 from engine.protocol import Event
 
 
@@ -29,7 +29,7 @@ class Channel:
         """Without the bot there is nobody to draw for, so the end of the stream ends the process."""
         try:
             while True:
-                self.commands.put(unpack_command(self._exactly(body_length(self._exactly(LENGTH_BYTES)))))
+                self.commands.put(unpack(self._exactly(body_length(self._exactly(LENGTH_BYTES))), COMMANDS))
         except (EOFError, OSError, BadFrame):
             os._exit(0)
 

@@ -18,9 +18,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from engine.frames import LENGTH_BYTES, BadFrame, body_length, pack, unpack_event
+from engine.frames import EVENTS, LENGTH_BYTES, BadFrame, body_length, pack, unpack
 from engine.protocol import Cancel, Cancelled, Command, Done, Event, Failed, Generate, Load, Progress, Ready, Shutdown
 
 log = logging.getLogger("engine")
@@ -51,24 +51,6 @@ class Died:
 
 class NotReady(Exception):
     """The engine takes no jobs now: wait for its next Ready."""
-
-
-class Engine(Protocol):
-    """What dispatch needs of an engine, wherever it runs."""
-
-    ready: Ready | None  # None until it said so, and again after a death
-
-    async def start(self) -> None: ...
-
-    async def generate(self, command: Generate) -> None: ...
-
-    async def cancel(self, job_id: str) -> None: ...
-
-    async def load(self, model: str) -> None: ...
-
-    def events(self) -> AsyncIterator[Event | Died]: ...
-
-    async def close(self, grace_seconds: float = 5) -> None: ...
 
 
 class LocalEngine:
@@ -198,7 +180,7 @@ class LocalEngine:
         try:
             while True:
                 length = body_length(await reader.readexactly(LENGTH_BYTES))
-                self._note(unpack_event(await reader.readexactly(length)))
+                self._note(unpack(await reader.readexactly(length), EVENTS))
         except BadFrame as error:
             return f"it sent something that is no message ({error})"
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.client import Died, Engine, Kind, LocalEngine
+from engine.client import Died, Kind, LocalEngine
 from engine.protocol import Done, Draw, Event, Failed, Generate, ImageDone, Ready
 
 _SENTENCES = {
@@ -66,7 +66,7 @@ def print_drawn(drawn: Sequence[Drawn], seconds: float, *, as_json: bool) -> Non
     print(f"{seconds:.1f} s")
 
 
-async def _draw(engine: Engine, requests: Sequence[Draw], folder: Path, watch: Watch) -> list[Drawn]:
+async def _draw(engine: LocalEngine, requests: Sequence[Draw], folder: Path, watch: Watch) -> list[Drawn]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".limner-", dir=folder) as spool:
         await engine.start()
@@ -77,7 +77,7 @@ async def _draw(engine: Engine, requests: Sequence[Draw], folder: Path, watch: W
         return [_keep(image, folder) for image in images]
 
 
-async def _images(engine: Engine, requests: Sequence[Draw], spool: Path, watch: Watch) -> list[ImageDone]:
+async def _images(engine: LocalEngine, requests: Sequence[Draw], spool: Path, watch: Watch) -> list[ImageDone]:
     """Every image, in the order of the requests."""
     images: list[ImageDone] = []
     unfinished = {str(number): request for number, request in enumerate(requests)}
@@ -102,7 +102,7 @@ async def _images(engine: Engine, requests: Sequence[Draw], spool: Path, watch: 
     return sorted(images, key=lambda image: (int(image.job_id), image.index))
 
 
-async def _hand_over(engine: Engine, ready: Ready, job_id: str, request: Draw, spool: Path) -> None:
+async def _hand_over(engine: LocalEngine, ready: Ready, job_id: str, request: Draw, spool: Path) -> None:
     if request.model not in ready.models:
         raise NotDrawn("bad_model", "no such files", request.model)
     spool.mkdir()

@@ -55,13 +55,13 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return b"".join([struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))])
 
 
-def jpeg(pixels: Pixels, text: Mapping[str, str], quality: int = JPEG_QUALITY) -> bytes:
+def jpeg(pixels: Pixels, text: Mapping[str, str]) -> bytes:
     """A 4:4:4 JPEG; `text` carries the XMP packet and the parameters, as an EXIF user comment."""
     buffer = io.BytesIO()
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text["parameters"].encode("utf-16-be")
     image = Image.fromarray(pixels)
-    image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif, xmp=text["XML:com.adobe.xmp"].encode())
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif, xmp=text["XML:com.adobe.xmp"].encode())
     return buffer.getvalue()
 
 

@@ -1,5 +1,7 @@
 """Length-prefixed msgpack over a stream socket: four bytes of big-endian length, then the message."""
 
+from typing import TypeVar
+
 import msgspec
 
 from engine.protocol import MAX_FRAME_BYTES, Command, Event
@@ -7,8 +9,9 @@ from engine.protocol import MAX_FRAME_BYTES, Command, Event
 LENGTH_BYTES = 4
 
 _encoder = msgspec.msgpack.Encoder()
-_commands = msgspec.msgpack.Decoder(Command)
-_events = msgspec.msgpack.Decoder(Event)
+COMMANDS: "msgspec.msgpack.Decoder[Command]" = msgspec.msgpack.Decoder(Command)
+EVENTS: "msgspec.msgpack.Decoder[Event]" = msgspec.msgpack.Decoder(Event)
+Received = TypeVar("Received")
 
 
 class BadFrame(ValueError):
@@ -28,19 +31,9 @@ def body_length(prefix: bytes) -> int:
     return length
 
 
-def unpack_command(body: bytes) -> Command:
+def unpack(body: bytes, kind: "msgspec.msgpack.Decoder[Received]") -> Received:
     """Raises BadFrame."""
     try:
-        message: Command = _commands.decode(body)
+        return kind.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadFrame(str(error)) from error
-    return message
-
-
-def unpack_event(body: bytes) -> Event:
-    """Raises BadFrame."""
-    try:
-        message: Event = _events.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadFrame(str(error)) from error
-    return message

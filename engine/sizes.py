@@ -23,11 +23,11 @@ def is_allowed(ratio: float) -> bool:
     return 1 / WIDEST <= ratio <= WIDEST
 
 
-def final_size(ratio: float, longest_px: int = FINAL_LONGEST_PX) -> Size:
-    """The size of the file at full quality: its longest side is exactly `longest_px`."""
+def final_size(ratio: float) -> Size:
+    """The size of the file at full quality."""
     if ratio >= 1:
-        return Size(longest_px, round(longest_px / ratio))
-    return Size(round(longest_px * ratio), longest_px)
+        return Size(FINAL_LONGEST_PX, round(FINAL_LONGEST_PX / ratio))
+    return Size(round(FINAL_LONGEST_PX * ratio), FINAL_LONGEST_PX)
 
 
 @cache

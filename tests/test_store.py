@@ -9,6 +9,7 @@ import pytest
 from bot.errors import CannotStart, QueueFull, QuotaExceeded, Unavailable
 from bot.jobs import Identity, Image, Lineage, Status
 from bot.store import Callback, Limits, Wanted, open_store
+from bot.store import jobs as rows
 from bot.store.connection import migrate, read_migrations
 from tests.house import NO_LIMITS, PAGE, wanted
 
@@ -230,8 +231,9 @@ async def test_a_job_that_kills_the_engine_twice_has_failed(store, ada, clock, d
     assert (await store.job(job.id)).failure == "internal"
 
 
-async def test_job_ids_grow_when_the_short_ones_are_taken(tmp_path, clock, draw):
-    store = await open_store(tmp_path, new_id=lambda length: "k" * length)
+async def test_job_ids_grow_when_the_short_ones_are_taken(tmp_path, clock, draw, monkeypatch):
+    monkeypatch.setattr(rows, "new_id", lambda length: "k" * length)
+    store = await open_store(tmp_path)
     ada = await store.person(Identity("web", "", "ada"), is_operator=True, now_ms=clock())
     ids = [(await submit(store, ada, wanted(draw), clock=clock, key=str(n)))[0].id for n in range(3)]
     await store.close()

@@ -220,9 +220,9 @@ def test_a_refusal_echoes_nothing_that_breaks_out_of_its_quotes():
     ],
 )
 def test_a_failure_says_what_was_returned(kind, title, actions):
-    sentence = wording.failure(kind, 2, reference="E-9f2")
-    assert (sentence.title, [action.label for action in sentence.actions]) == (title, actions)
-    assert sentence.body == "2 units returned · ref E-9f2"
+    failed = job(Status.FAILED, failure=kind)
+    assert (wording.failure(failed), [action.label for action in wording.actions(failed)]) == (title, actions)
+    assert wording.status_line(failed, None, WHEN) == f"{title[0].lower()}{title[1:]}, 2 units returned"
 
 
 @pytest.mark.parametrize(
@@ -290,13 +290,12 @@ SHOWN = Info(
         lineage=Lineage("a1b2", 0, "reroll"),
         started_ms=NOW_MS,
         finished_ms=NOW_MS + 21_400,
+        engine=ENGINE,
     ),
     image=image(),
     draw=CAR,
-    model_title="Built-in sketch",
-    licence="Apache-2.0",
+    model=read_catalogue()["builtin"],
     command="/imagine a red car --seed 4182",
-    engine=ENGINE,
     engine_now=ENGINE,
 )
 

@@ -8,7 +8,7 @@ import aiohttp
 import discord
 
 from bot.discord.faults import PERMISSIONS
-from bot.doctor import Check
+from bot.doctor import Check, unreached
 from bot.phrases import clip, counted
 from bot.settings import Settings
 from engine import VERSION
@@ -28,9 +28,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     except aiohttp.ClientResponseError as error:
         yield _refused(error.status)
     except (aiohttp.ClientError, OSError, ValueError) as error:  # a timeout is an OSError
-        found = f"{settings.discord_api_url} cannot be reached ({str(error) or 'no answer in 10 s'})"
-        fix = "Look at this machine's network and LIMNER_DISCORD_API_URL; `limner run` keeps trying."
-        yield Check("discord", "warn", found, fix)
+        yield unreached("discord", settings.discord_api_url, str(error) or "no answer in 10 s")
     else:
         yield Check("discord", "ok", f"signed in as {bot['username']}, on {counted(len(guilds), 'server')}")
         yield _intents(application.get("flags", 0))

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from slack_sdk.errors import SlackApiError
-
 from bot import wording
 from bot.controls import Control, Press
 from bot.errors import CannotPost, Refused, Unconfirmed
@@ -18,41 +16,34 @@ from bot.slack.messages import clock
 from bot.slack.web import Web
 
 
-class Answering:
-    def __init__(self, web: Web, offers: Offers):
-        self._web, self._offers = web, offers
+@asynccontextmanager
+async def answering(turn: Turn, web: Web, offers: Offers) -> AsyncIterator[None]:
+    """Whatever happens, the turn is acknowledged and answered."""
+    try:
+        yield
+    except Refused as error:
+        await _refuse(turn, web, offers, error)
+    except Exception as error:
+        if fault(error) != Fault.NO_VIEW:
+            it = wording.broken(broken(f"a {turn.asked.kind} on Slack", error))
+            await turn.tell(messages.sentence(it))
+    finally:
+        turn.ack()
 
-    @asynccontextmanager
-    async def to(self, turn: Turn) -> AsyncIterator[None]:
-        """Whatever happens, the turn is acknowledged and answered."""
-        try:
-            yield
-        except Refused as error:
-            await self._refuse(turn, error)
-        except SlackApiError as error:
-            if fault(error) != Fault.NO_VIEW:
-                await self._broken(turn, error)
-        except Exception as error:
-            await self._broken(turn, error)
-        finally:
-            turn.ack()
 
-    async def _refuse(self, turn: Turn, error: Refused) -> None:
-        asked, it, named = turn.asked, wording.refusal(error, clock), self._web.named
-        it = replace(it, title=named(it.title), body=named(it.body))
-        if asked.kind == "form" and not isinstance(error, Unconfirmed):
-            at_fields = forms.errors(error, it, asked.values, turn.picture)
-            if turn.ack({"response_action": "errors", "errors": at_fields}):
-                return
-        if isinstance(error, CannotPost):
-            others = len(error.job_ids) - 1
-            steps = [
-                Control(f"Send {number} by DM" if others else "Send by DM", Press("dm", job_id, others))
-                for number, job_id in enumerate(error.job_ids, 1)
-            ]
-        else:
-            steps = self._offers.controls(it, asked.user_id, turn.what)
-        await turn.tell(messages.sentence(it, steps))
-
-    async def _broken(self, turn: Turn, error: Exception) -> None:
-        await turn.tell(messages.sentence(wording.broken(broken(f"a {turn.asked.kind} on Slack", error))))
+async def _refuse(turn: Turn, web: Web, offers: Offers, error: Refused) -> None:
+    asked, it, named = turn.asked, wording.refusal(error, clock), web.named
+    it = replace(it, title=named(it.title), body=named(it.body))
+    if asked.kind == "form" and not isinstance(error, Unconfirmed):
+        at_fields = forms.errors(error, it, asked.values, turn.picture)
+        if turn.ack({"response_action": "errors", "errors": at_fields}):
+            return
+    if isinstance(error, CannotPost):
+        others = len(error.job_ids) - 1
+        steps = [
+            Control(f"Send {number} by DM" if others else "Send by DM", Press("dm", job_id, others))
+            for number, job_id in enumerate(error.job_ids, 1)
+        ]
+    else:
+        steps = offers.controls(it, asked.user_id, turn.what)
+    await turn.tell(messages.sentence(it, steps))

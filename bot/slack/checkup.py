@@ -1,13 +1,12 @@
 """What Slack says of the tokens and the app: the part of `limner doctor` that asks it."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.doctor import Check
+from bot.doctor import Check, port_problem, unreached
 from bot.settings import Settings
 from bot.slack.faults import Fault, fault, reason
 from bot.slack.web import HALF_SET, HISTORY, SCOPES, UNREACHED, USER_GROUPS, Web, granted, missing, refusal
@@ -24,7 +23,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield _failed(HALF_SET)
         return
     yield from _bot(settings)
-    yield from _sockets(settings) if settings.slack_app_token else _port(settings)
+    yield _sockets(settings) if settings.slack_app_token else _port(settings)
 
 
 def _bot(settings: Settings) -> Iterator[Check]:
@@ -43,23 +42,18 @@ def _bot(settings: Settings) -> Iterator[Check]:
     yield Check("slack scopes", "ok", f"all that are needed{not_asked_for}")
 
 
-def _sockets(settings: Settings) -> Iterator[Check]:
+def _sockets(settings: Settings) -> Check:
     assert settings.slack_app_token
     answer = asyncio.run(_asked(settings, settings.slack_app_token.get_secret_value(), "apps.connections.open"))
-    yield answer if isinstance(answer, Check) else Check("slack sockets", "ok", "Slack gives connections")
+    return answer if isinstance(answer, Check) else Check("slack sockets", "ok", "Slack gives connections")
 
 
-def _port(settings: Settings) -> Iterator[Check]:
+def _port(settings: Settings) -> Check:
     where = f"{settings.slack_host}:{settings.slack_port}"
-    with socket.socket(socket.AF_INET6 if ":" in settings.slack_host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.slack_host, settings.slack_port))
-        except OSError as error:
-            fix = "If that is not Limner itself, set LIMNER_SLACK_HOST or LIMNER_SLACK_PORT."
-            yield Check("slack http", "warn", f"{where}: {error.strerror}", fix)
-            return
-    yield Check("slack http", "ok", f"{where} is free; Slack's requests have to be led there")
+    if error := port_problem(settings.slack_host, settings.slack_port):
+        fix = "If that is not Limner itself, set LIMNER_SLACK_HOST or LIMNER_SLACK_PORT."
+        return Check("slack http", "warn", f"{where}: {error.strerror}", fix)
+    return Check("slack http", "ok", f"{where} is free; Slack's requests have to be led there")
 
 
 async def _asked(settings: Settings, token: str, method: str) -> AsyncSlackResponse | Check:
@@ -70,9 +64,7 @@ async def _asked(settings: Settings, token: str, method: str) -> AsyncSlackRespo
     except UNREACHED as error:
         if isinstance(error, SlackApiError) and fault(error) in (Fault.REVOKED, Fault.NO_SCOPE):
             return _failed(str(refusal(error, is_app_token=method == "apps.connections.open")))
-        found = f"{settings.slack_api_url} cannot be reached ({reason(error)})"
-        fix = "Look at this machine's network and LIMNER_SLACK_API_URL; `limner run` keeps trying."
-        return Check("slack", "warn", found, fix)
+        return unreached("slack", settings.slack_api_url, reason(error))
 
 
 def _failed(sentence: str, name: str = "slack") -> Check:

@@ -23,7 +23,7 @@ from bot.settings import Settings
 from bot.slack import forms, messages, private
 from bot.slack.adapter import SlackAdapter
 from bot.slack.admin import WorkspacePlatform
-from bot.slack.answering import Answering
+from bot.slack.answering import answering
 from bot.slack.echo import Echo
 from bot.slack.home import Home
 from bot.slack.interactions import Asked, Turn
@@ -50,11 +50,10 @@ class Desk:
         admin.platforms["slack"] = WorkspacePlatform(web, self._people, adapter)
         self._echo = Echo(studio, store, adapter, web, self._people, models=models, now_ms=now_ms)
         self._default_model = settings.model
-        self._answering = Answering(web, self._offers)
 
     async def take(self, turn: Turn) -> None:
         asked = turn.asked
-        async with self._answering.to(turn):
+        async with answering(turn, self._web, self._offers):
             match asked.kind:
                 case "command":
                     await self._command(turn)
@@ -264,7 +263,7 @@ class Desk:
     async def recover(self, older_ms: int = 0) -> None:
         """What was accepted so long ago, and has no message yet, gets one."""
         async for turn, job in self._echo.left(older_ms):
-            async with self._answering.to(turn):
+            async with answering(turn, self._web, self._offers):
                 await self._echo.post(turn, [job])
 
     async def _show_home(self, asked: Asked) -> None:

@@ -38,12 +38,12 @@ def new_image(models: Catalogue, default_model: str, styles: Iterable[str]) -> V
         _input("aspect", "Aspect", _select({each: each for each in ASPECTS})),
         _input("quality", "Quality", _select(qualities)),
         _input("count", "Count", _select(counts)),
-        _input("seed", "Seed", _number(0, MAX_SEED), "The same seed draws the same picture."),
+        _input("seed", "Seed", _number(MAX_SEED), "The same seed draws the same picture."),
         _input("model", "Model", _select(titles)),
         *([_input("style", "Style", _select(names))] if names else []),
         _input("image", "Image", _file(), "A picture to draw over."),
         _input("mask", "Mask", _file(), "Where that picture is drawn over: white, the rest stays."),
-        _input("strength", "Strength", _number(0, 1, is_decimal=True), "How much of that picture changes, 0 to 1."),
+        _input("strength", "Strength", _number(1, is_decimal=True), "How much of that picture changes, 0 to 1."),
         _input("where", "Where to post", _conversation(), "Nowhere: only for you, in your messages with me."),
     ]
     return _modal("New image", Press("imagine"), fields, "Draw")
@@ -104,9 +104,9 @@ def _select(choices: Mapping[str, str]) -> Block:
     return {"type": "static_select", "options": options}
 
 
-def _number(low: int, high: int, *, is_decimal: bool = False) -> Block:
+def _number(most: int, *, is_decimal: bool = False) -> Block:
     return {
-        "type": "number_input", "is_decimal_allowed": is_decimal, "min_value": str(low), "max_value": str(high),
+        "type": "number_input", "is_decimal_allowed": is_decimal, "min_value": "0", "max_value": str(most),
     }  # fmt: skip
 
 

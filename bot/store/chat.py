@@ -9,10 +9,10 @@ from bot.store.connection import Database
 
 PAGE_NOTE = "page"  # the name of the note that says where the page of the running Limner is
 _UNANSWERED = "status = 'received' AND platform = ? AND id IN (SELECT job_id FROM callbacks)"
-_EXPIRED = """
+NEVER_ANSWERED = """
     status = 'received' AND message_id IS NULL AND id IN (SELECT job_id FROM callbacks WHERE ends_ms <= ?)
-"""
-_WITHOUT_CALLBACK = "status = 'received' AND id NOT IN (SELECT job_id FROM callbacks)"
+"""  # and the platform can no longer be asked
+NEEDS_NO_ANSWER = "status = 'received' AND id NOT IN (SELECT job_id FROM callbacks)"
 _FORGET = """
     DELETE FROM callbacks WHERE ends_ms <= ? AND job_id NOT IN (SELECT id FROM jobs WHERE status = 'received')
 """
@@ -100,15 +100,6 @@ class Chat:
 def forget_callbacks(conn: sqlite3.Connection, now_ms: int) -> None:
     """Of those that have ended nothing is kept, once it is known what became of their jobs."""
     conn.execute(_FORGET, (now_ms,))
-
-
-def never_answered(conn: sqlite3.Connection, now_ms: int) -> list[Job]:
-    """Jobs without a message of which it can no longer be found out whether the platform took the answer."""
-    return jobs.select(conn, _EXPIRED, (now_ms,))
-
-
-def needs_no_answer(conn: sqlite3.Connection) -> list[Job]:
-    return jobs.select(conn, _WITHOUT_CALLBACK, ())
 
 
 def note(conn: sqlite3.Connection, name: str) -> str | None:

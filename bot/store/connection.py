@@ -121,28 +121,20 @@ class _Line:
         self.waiting: deque[_Waiting] = deque()
 
 
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Raises Unavailable where the disk or a lock forbids what is done."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if reason := _reason(error):
+            raise Unavailable(reason) from error
+        raise
+
+
 def _outside(conn: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result]) -> Result:
-    try:
+    with _telling():
         return work(conn)
-    except sqlite3.Error as error:
-        if reason := _reason(error):
-            raise Unavailable(reason) from error
-        raise
-
-
-def _whole(conn: sqlite3.Connection, kind: str, transaction: Callable[[sqlite3.Connection], Result]) -> Result:
-    try:
-        conn.execute(f"BEGIN {kind}")
-        result = transaction(conn)
-        conn.execute("COMMIT")
-        return result
-    except sqlite3.Error as error:
-        if reason := _reason(error):
-            raise Unavailable(reason) from error
-        raise
-    finally:
-        if conn.in_transaction:  # SQLite has already rolled back by itself when the disk is full
-            conn.execute("ROLLBACK")
 
 
 def _together(
@@ -150,40 +142,36 @@ def _together(
 ) -> list[object]:
     """What each returned or raised, in one transaction; what one that raised had written is taken back alone."""
     one = _inside if kind == "IMMEDIATE" else _asked
-
-    def each(conn: sqlite3.Connection) -> list[object]:
-        return [one(conn, transaction) for transaction in transactions]
-
-    return _whole(conn, kind, each)
+    with _telling():
+        try:
+            conn.execute(f"BEGIN {kind}")
+            outcomes = [one(conn, transaction) for transaction in transactions]
+            conn.execute("COMMIT")
+            return outcomes
+        finally:
+            if conn.in_transaction:  # SQLite has already rolled back by itself when the disk is full
+                conn.execute("ROLLBACK")
 
 
 def _asked(conn: sqlite3.Connection, question: Callable[[sqlite3.Connection], object]) -> object:
     try:
-        return question(conn)
+        return _outside(conn, question)
     except Exception as error:
-        return _as_refusal(error)
+        return error
 
 
 def _inside(conn: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], object]) -> object:
     conn.execute("SAVEPOINT one")
     try:
-        return transaction(conn)
+        return _outside(conn, transaction)
     except Exception as error:
         if not conn.in_transaction:  # on a full disk SQLite takes back everything
             raise
         conn.execute("ROLLBACK TO one")
-        return _as_refusal(error)
+        return error
     finally:
         if conn.in_transaction:
             conn.execute("RELEASE one")
-
-
-def _as_refusal(error: Exception) -> Exception:
-    if isinstance(error, sqlite3.Error) and (reason := _reason(error)):
-        refusal = Unavailable(reason)
-        refusal.__cause__ = error
-        return refusal
-    return error
 
 
 def _reason(error: sqlite3.Error) -> str | None:

@@ -1,7 +1,8 @@
 """Jobs and their images as rows. Every function runs inside its caller's transaction."""
 
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import msgspec
@@ -12,6 +13,8 @@ from engine.protocol import FailureKind, IfFlagged, Request
 DOUBLE_PRESS_MS = 3_000
 FIRST_ID_LENGTH = 4
 _TRIES_PER_LENGTH = 8
+_ID_ALPHABET = "23456789bcdfghjkmnpqrstvwxz"  # no two look alike, and no vowels: no words
+_LETTERS = _ID_ALPHABET[8:]
 
 _LEADS_TO = {  # the moves there are: to each status, from which
     Status.QUEUED: (Status.RECEIVED, Status.RUNNING),
@@ -161,7 +164,12 @@ def waiting(conn: sqlite3.Connection, person_id: int) -> tuple[int, int]:
     return row["own"], row["everyone"]
 
 
-def free_id(conn: sqlite3.Connection, new_id: Callable[[int], str]) -> str:
+def new_id(length: int) -> str:
+    """A random name such as `k7q2`; it begins with a letter, so it is never taken for a number."""
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_ID_ALPHABET) for _ in range(length - 1))
+
+
+def free_id(conn: sqlite3.Connection) -> str:
     """A name that no job has, a character longer once the short ones are crowded."""
     length = FIRST_ID_LENGTH
     while True:

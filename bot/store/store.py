@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import secrets
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +24,7 @@ from engine.protocol import FailureKind
 
 log = logging.getLogger(__name__)
 
-_ID_ALPHABET = "23456789bcdfghjkmnpqrstvwxz"  # no two look alike, and no vowels: no words
 _ANYWHERE, _NO_LIMITS = Place(""), Limits(allowance=None, own_waiting=None, waiting=0)
-_LETTERS = _ID_ALPHABET[8:]
-
-
-def new_job_id(length: int) -> str:
-    """A random name such as `k7q2`; it begins with a letter, so it is never taken for a number."""
-    return secrets.choice(_LETTERS) + "".join(secrets.choice(_ID_ALPHABET) for _ in range(length - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +36,8 @@ class Pending:
 
 
 class Store:
-    def __init__(self, database: Database, lock: DataLock, *, new_id: Callable[[int], str] = new_job_id):
-        self._database, self._lock, self._new_id = database, lock, new_id
+    def __init__(self, database: Database, lock: DataLock):
+        self._database, self._lock = database, lock
         self.chat, self.outbox, self.rules = Chat(database), Outbox(database), Rulebook(database)
         self.moderation, self.privacy = Moderation(database), Privacy(database)
 
@@ -124,7 +116,7 @@ class Store:
             ).lastrowid
             assert intake is not None
             weight = weight_for(in_force, person.roles)
-            named = [(jobs.free_id(conn, self._new_id), each) for each in wanted]
+            named = [(jobs.free_id(conn), each) for each in wanted]
             for job_id, each in named:
                 jobs.insert(
                     conn, each, job_id=job_id, person=person, place=place, intake=intake, status=status,
@@ -161,7 +153,8 @@ class Store:
 
     async def history(self, person: Person, limit: int) -> list[Job]:
         """The person's last jobs, newest first."""
-        return await self._database.read(lambda conn: _history(conn, person, limit))
+        known = "person_id = ? AND forgotten < 2"
+        return await self._database.read(lambda conn: jobs.select(conn, known, (person.id,), newest=limit))
 
     async def thread(self, job_id: str) -> list[Job]:
         """The job's first ancestor and all that came of it, oldest first."""
@@ -174,9 +167,9 @@ class Store:
             lambda conn: jobs.select(conn, "status IN ('received', 'queued', 'running')", ())
         )
 
-    async def drawn_lately(self, limit: int = 50) -> list[Job]:
-        """The last jobs whose device time is known, newest first."""
-        return await self._database.read(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=limit))
+    async def drawn_lately(self) -> list[Job]:
+        """The last fifty jobs whose device time is known, newest first."""
+        return await self._database.read(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=50))
 
     async def resume(self, now_ms: int) -> list[Pending]:
         """Queue what the last process had accepted or begun; all that is queued, in the order of acceptance.
@@ -185,10 +178,10 @@ class Store:
         """
 
         def transaction(conn: sqlite3.Connection) -> list[Pending]:
-            for job in chat.never_answered(conn, now_ms - DAY_MS):
+            for job in jobs.select(conn, chat.NEVER_ANSWERED, (now_ms - DAY_MS,)):
                 end(conn, job.id, Status.CANCELLED, now_ms, detail="the platform never took the answer")
             chat.forget_callbacks(conn, now_ms)
-            for job in [*jobs.select(conn, "status = 'running'", ()), *chat.needs_no_answer(conn)]:
+            for job in [*jobs.select(conn, "status = 'running'", ()), *jobs.select(conn, chat.NEEDS_NO_ANSWER, ())]:
                 jobs.move(conn, job.id, Status.QUEUED, now_ms=now_ms, detail="the bot restarted")
             suspects = {row["id"] for row in conn.execute("SELECT id FROM jobs WHERE status = 'queued' AND deaths > 0")}
             return [Pending(job, job.id in suspects) for job in jobs.select(conn, "status = 'queued'", ())]
@@ -260,21 +253,16 @@ class Store:
         return await self._database.run(lambda conn: jobs.move(conn, job_id, to, now_ms=now_ms))
 
 
-async def open_store(data_dir: Path, *, new_id: Callable[[int], str] = new_job_id) -> Store:
+async def open_store(data_dir: Path) -> Store:
     """Take hold of a data directory. Raises CannotStart, in one sentence, when it cannot be used."""
     prepare_data_dir(data_dir)
     lock = DataLock(data_dir)
     try:
         await asyncio.to_thread(back_up_before_migration, data_dir / "limner.db", data_dir / "backups")
-        store = Store(await open_database(data_dir / "limner.db"), lock, new_id=new_id)
+        return Store(await open_database(data_dir / "limner.db"), lock)
     except BaseException:
         lock.release()
         raise
-    return store
-
-
-def _history(conn: sqlite3.Connection, person: Person, limit: int) -> list[Job]:
-    return jobs.select(conn, "person_id = ? AND forgotten < 2", (person.id,), newest=limit)
 
 
 def _known(conn: sqlite3.Connection, person: Person, wanted: Sequence[Wanted], key: str, now_ms: int) -> list[Job]:
