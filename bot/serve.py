@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from bot import wording
 from bot.adapter import Adapter, Connection, Page
 from bot.admin import Actor, Admin, Answer
+from bot.commands import Imagine
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.errors import CannotStart, Refused
@@ -258,7 +259,7 @@ async def _draw_first_picture(studio: Studio, feed: Feed) -> None:
     _say(f'Drawing a first picture: "{FIRST_PROMPT}"')
     try:
         with feed.watch() as changes:
-            (job,) = await studio.imagine(person, server.HERE, FIRST_PROMPT, key="the first picture")
+            (job,) = await studio.draw(person, server.HERE, Imagine(FIRST_PROMPT), key="the first picture")
             while not job.status.is_over:
                 await anext(changes)
                 job = await studio.job(person, job.id)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot import buttons, defaults, given, prompt, quota
+from bot.commands import Imagine
+from bot.controls import Press
 from bot.dispatch import Dispatch
 from bot.errors import (
     BadOption,
@@ -71,48 +73,65 @@ class Studio:
         person = await self._store.person(identity, is_operator=is_operator, now_ms=self._now_ms())
         return replace(person, roles=frozenset(roles))
 
-    async def imagine(
+    async def draw(
         self,
         person: Person,
         place: Place,
-        text: str,
+        asked: Imagine | Press,
         *,
         key: str,
-        options: Mapping[str, object] = {},
-        by_every_model: bool = False,
         is_acknowledged: bool = True,
         is_confirmed: bool = True,
         allows_explicit: bool = True,
         callback: Callback | None = None,
     ) -> list[Job]:
-        """Accept what `text` asks for, all of it or nothing. `key` names this delivery: again, it is the same jobs.
+        """Accept what was typed or pressed, all or nothing. `key` names this delivery: again, it is the same jobs.
 
+        Anyone may press a button that `buttons.pressed` knows on a public image, and the presser pays.
         Where this call's return is not yet the platform's answer, `is_acknowledged` is False and
         the jobs wait for `acknowledged`; with `callback` the platform can be asked about it after a restart.
-        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable, what `Here.admit` does, and
-        Unconfirmed where the price of several jobs, or of much of an allowance, was not yet agreed to.
+        Raises BadPrompt, BadOption, QuotaExceeded, QueueFull, Unavailable, Unknown, Gone, Forgotten, what `Here.admit`
+        does, and Unconfirmed where the price of several jobs, or of much of an allowance, was not yet agreed to.
         """
         here, own = await asyncio.gather(
             self.gate.at(person, place, is_age_restricted=allows_explicit), self._store.defaults(person)
         )
-        own |= _shape(options.get("image"))
-        parsed = self.parsed(text, options, by_every_model=by_every_model, defaults=own, here=here)
-        wanted = [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
-        return await self._submit(here, wanted, key, is_acknowledged, is_confirmed, callback)
+        priced = self._typed(asked, own, here) if isinstance(asked, Imagine) else await self._pressed(asked, here)
+        wanted, limits = await here.admit(priced), self._rules.limits
+        if not is_confirmed:
+            await self._require_agreement(person, place, wanted)
+        if person.is_operator:
+            limits = replace(limits, allowance=None, own_waiting=None)
+        self._require_space()
+        try:
+            jobs = await self._store.submit(
+                person, place, wanted, key=key, limits=limits, now_ms=self._now_ms(),
+                status=Status.QUEUED if is_acknowledged else Status.RECEIVED, callback=callback,
+            )  # fmt: skip
+        except (QuotaExceeded, QueueFull) as refusal:
+            raise await self._with_a_way_out(refusal, person, wanted[0]) from None
+        return self._begin(jobs)
 
-    def parsed(
-        self,
-        text: str,
-        options: Mapping[str, object] = {},
-        *,
-        by_every_model: bool = False,
-        defaults: Mapping[str, str] = {},
-        here: Here | None = None,
-    ) -> Parsed:
-        """What `imagine` would draw, of all models or those of a place. Raises BadPrompt, BadOption and BadDefault."""
-        where, read = here or self._rules, prompt.compare if by_every_model else prompt.parse
+    def _typed(self, asked: Imagine, own: Mapping[str, str], here: Here) -> list[Wanted]:
+        parsed = self.parsed(asked, defaults={**own, **_shape(asked.options.get("image"))}, here=here)
+        return [Wanted(draw, self._price(draw), None, parsed.is_private) for draw in parsed.draws]
+
+    async def _pressed(self, press: Press, here: Here) -> list[Wanted]:
+        """One's own defaults have no say."""
+        job = await self.job(here.person, press.job_id, here.place)
+        if job.forgotten:
+            raise Forgotten
+        requests, is_private = buttons.pressed(press.verb, job, press.index, press.text, self._known)
+        for request in requests:
+            _require_source(request)
+        lineage = Lineage(job.id, press.index, press.verb)
+        return [Wanted(each, self._price(each), lineage, is_private) for each in requests]
+
+    def parsed(self, asked: Imagine, *, defaults: Mapping[str, str] = {}, here: Here | None = None) -> Parsed:
+        """What would be drawn, of all models or those of a place. Raises BadPrompt, BadOption and BadDefault."""
+        where, read = here or self._rules, prompt.compare if asked.by_every_model else prompt.parse
         known = replace(self._known, models=where.models, default_model=where.default_model)
-        return read(text, replace(known, options=options, defaults=defaults))
+        return read(asked.text, replace(known, options=asked.options, defaults=defaults))
 
     async def defaults(self, person: Person) -> Mapping[str, str]:
         """One's own, by flag."""
@@ -125,46 +144,16 @@ class Studio:
         """
         is_reset, values = defaults.read(text, options)
         for flag, value in values.items():
-            self.parsed("a", {FLAGS[flag]: value})
+            self.parsed(Imagine("a", {FLAGS[flag]: value}))
         kept = await self._store.set_defaults(person, values, is_reset=is_reset)
         return SettingsView(kept, frozenset(flag for flag in kept if not self._is_possible(flag, kept[flag])))
 
     def _is_possible(self, flag: str, value: str) -> bool:
         try:
-            self.parsed("a", {FLAGS[flag]: value})
+            self.parsed(Imagine("a", {FLAGS[flag]: value}))
         except BadOption:
             return False
         return True
-
-    async def press(
-        self,
-        person: Person,
-        place: Place,
-        verb: str,
-        job_id: str,
-        index: int,
-        *,
-        key: str,
-        text: str = "",
-        is_acknowledged: bool = True,
-        is_confirmed: bool = True,
-        allows_explicit: bool = True,
-        callback: Callback | None = None,
-    ) -> list[Job]:
-        """Press a button that `buttons.pressed` knows: anyone may on a public image, and the presser pays.
-
-        As `imagine`, but raises Unknown and Gone too; one's own defaults have no say.
-        """
-        job = await self.job(person, job_id, place)
-        if job.forgotten:
-            raise Forgotten
-        requests, is_private = buttons.pressed(verb, job, index, text, self._known)
-        for request in requests:
-            _require_source(request)
-        lineage = Lineage(job.id, index, verb)
-        wanted = [Wanted(each, self._price(each), lineage, is_private) for each in requests]
-        here = await self.gate.at(person, place, is_age_restricted=allows_explicit)
-        return await self._submit(here, wanted, key, is_acknowledged, is_confirmed, callback)
 
     async def acknowledged(self, jobs: Sequence[Job], *, message_id: str | None = None) -> list[Job]:
         """The platform took the answer, in this message: the jobs may be drawn."""
@@ -275,7 +264,7 @@ class Studio:
         place = replace(job.place, message_id=None)
         keeps = job.if_flagged == "keep"
         try:
-            [again] = await self.press(owner, place, "again", job.id, 0, key=key, allows_explicit=keeps)
+            [again] = await self.draw(owner, place, Press("again", job.id), key=key, allows_explicit=keeps)
         except (QuotaExceeded, QueueFull, Blocked) as refusal:
             raise NotForOwner(refusal) from None
         return again
@@ -297,25 +286,6 @@ class Studio:
         view = None if person.is_operator else await self.quota(person, place)
         if view and price * 4 > view.allowance and price <= view.allowance - view.used:
             raise Unconfirmed(jobs=1, units=price, allowance=view.allowance)
-
-    async def _submit(
-        self, here: Here, wanted: Sequence[Wanted], key: str,
-        is_acknowledged: bool, is_confirmed: bool, callback: Callback | None,
-    ) -> list[Job]:  # fmt: skip
-        wanted, limits = await here.admit(wanted), self._rules.limits
-        if not is_confirmed:
-            await self._require_agreement(here.person, here.place, wanted)
-        if here.person.is_operator:
-            limits = replace(limits, allowance=None, own_waiting=None)
-        self._require_space()
-        try:
-            jobs = await self._store.submit(
-                here.person, here.place, wanted, key=key, limits=limits, now_ms=self._now_ms(),
-                status=Status.QUEUED if is_acknowledged else Status.RECEIVED, callback=callback,
-            )  # fmt: skip
-        except (QuotaExceeded, QueueFull) as refusal:
-            raise await self._with_a_way_out(refusal, here.person, wanted[0]) from None
-        return self._begin(jobs)
 
     def _require_space(self) -> None:
         """What was accepted needs room to be finished, so new work is refused a while before the disk is full."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bot.admin import Actor, Admin
 from bot.allowances import Limits
+from bot.commands import Imagine
 from bot.dispatch import Dispatch
 from bot.errors import Blocked, QueueFull, QuotaExceeded, Refused
 from bot.feed import Feed, Live
@@ -190,7 +191,7 @@ class Day:
         text = self.random.choice(TEXTS)
         left, waiting = await self.left(someone), [j for j in someone.jobs if await self.waits(j)]
         try:
-            [job] = await self.studio.imagine(person, someone.place, text, key=f"ask {number}")
+            [job] = await self.studio.draw(person, someone.place, Imagine(text), key=f"ask {number}")
         except Refused as error:
             self.is_right(error, someone, left, len(waiting))
             return

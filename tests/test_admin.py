@@ -13,6 +13,7 @@ from PIL import Image
 from bot import charts, wording
 from bot.admin import Actor
 from bot.allowances import EVERYWHERE
+from bot.commands import Imagine
 from bot.errors import (
     AboveCap,
     BadOption,
@@ -93,7 +94,7 @@ class Desk:
 
     async def draws(self, name, text="a car --quality draft", place=GUILD, roles=(), **how):
         person = await self.person(name, *roles)
-        return await self.house.studio.imagine(person, place, text, key=f"ask {next(KEYS)}", **how)
+        return await self.house.studio.draw(person, place, Imagine(text), key=f"ask {next(KEYS)}", **how)
 
 
 @pytest.fixture
@@ -613,7 +614,7 @@ async def test_a_person_who_left_can_still_be_blocked_where_they_were(desk):
 async def test_two_people_of_one_name_are_told_apart_by_their_ids(desk):
     for user_id in ("1", "2"):
         person = await desk.house.studio.person(Identity("discord", "", user_id, "Sam"))
-        await desk.house.studio.imagine(person, GUILD, "a car", key=user_id)
+        await desk.house.studio.draw(person, GUILD, Imagine("a car"), key=user_id)
     with pytest.raises(BadOption, match="is the name of several people") as refusal:
         await desk.says("block sam")
     assert refusal.value.allowed == "one of discord:1, discord:2"

@@ -3,7 +3,8 @@
 import pytest
 
 from bot import answers, asks
-from bot.commands import Ask
+from bot.commands import Ask, Imagine
+from bot.controls import Press
 from bot.errors import BadDefault, BadOption
 from bot.jobs import Identity, Place
 from bot.prompt import Style
@@ -31,7 +32,7 @@ def imagine(studio, ada):
     keys = iter(range(1000))
 
     async def imagine(text, person=ada, **options):
-        [job] = await studio.imagine(person, GUILD, text, key=f"{next(keys)}", options=options)
+        [job] = await studio.draw(person, GUILD, Imagine(text, options), key=f"{next(keys)}")
         return job
 
     return imagine
@@ -57,7 +58,7 @@ async def test_defaults_are_a_persons_own(studio, ada, imagine):
 async def test_a_remix_keeps_what_it_came_of(studio, ada, imagine):
     job = await imagine("a boat --ar 2:3")
     await studio.settings(ada, "--ar 3:2 --n 4")
-    [child] = await studio.press(ada, GUILD, "remix", job.id, 0, key="remix", text="at night")
+    [child] = await studio.draw(ada, GUILD, Press("remix", job.id, 0, "at night"), key="remix")
     assert (child.request.width, child.request.count) == (job.request.width, 1)
 
 
@@ -120,13 +121,13 @@ async def test_a_wrong_flag_is_not_blamed_on_a_default(studio, ada, imagine):
 
 async def test_a_remix_takes_a_preset_too(studio, ada, imagine):
     boat = await imagine("a boat")
-    [remix] = await studio.press(ada, GUILD, "remix", boat.id, 0, key="remix", text="--style noir")
+    [remix] = await studio.draw(ada, GUILD, Press("remix", boat.id, 0, "--style noir"), key="remix")
     assert remix.draw.prompt == "a boat film noir"
 
 
 async def test_a_comparison_uses_all_of_them_but_the_model(studio, ada):
     await studio.settings(ada, "--model builtin --quality draft")
-    jobs = await studio.imagine(ada, GUILD, "a boat", key="compare", by_every_model=True)
+    jobs = await studio.draw(ada, GUILD, Imagine("a boat", by_every_model=True), key="compare")
     assert {job.request.quality for job in jobs} == {"draft"}
 
 

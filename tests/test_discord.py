@@ -8,6 +8,7 @@ from itertools import pairwise, product
 import pytest
 from PIL import Image
 
+from bot.commands import Imagine
 from bot.errors import CannotStart, Unavailable
 from bot.feed import Live
 from bot.jobs import Identity, Status
@@ -149,7 +150,7 @@ async def test_several_jobs_are_priced_and_confirmed_first(api, house):
 
 async def test_a_comparison_is_confirmed_and_then_drawn_by_every_model(api, house):
     asked = await api.slash(api.ada, api.channel, "limner compare", {"prompt": "a red car --quality draft"})
-    names = list(house.studio.parsed("a car", by_every_model=True).draws)
+    names = list(house.studio.parsed(Imagine("a car", by_every_model=True)).draws)
     assert asked.message.text.startswith(f"**That is {len(names)} jobs for")
     await api.press(api.ada, asked.message, "Draw them")
     everyone = lambda: [m for m in api.channel.messages if m.attachments and "More…" in m.labels]  # noqa: E731
@@ -948,15 +949,15 @@ async def test_a_message_that_was_posted_before_the_nonce_was_forgotten_is_found
     async with DiscordHouse(api, tmp_path / "data") as house:
         message = await a_picture(api, house, steps=2)
         forgotten = []
-        posted = house.store.posted
+        posted = house.store.chat.posted
 
         async def lost(job_id, **where):
             forgotten.append(job_id)
 
-        house.store.posted = lost
+        house.store.chat.posted = lost
         await api.press(api.ada, message, "Re-roll")
         await api.until(lambda: forgotten)
-        house.store.posted = posted
+        house.store.chat.posted = posted
         api.advance(600)
         house.ahead_ms += 600_000
         job = await house.store.job(forgotten[0])

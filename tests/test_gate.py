@@ -5,6 +5,8 @@ from msgspec.structs import replace
 from PIL import Image
 
 from bot import wording
+from bot.commands import Imagine
+from bot.controls import Press
 from bot.errors import AgeRestricted, BadOption, BadWords, Gone, SwitchedOff, TooLarge
 from bot.gate import Rules
 from bot.jobs import ChannelPolicy, Identity, Place
@@ -28,8 +30,8 @@ def closed(store, clock, tmp_path):
 def ask(closed, ada):
     keys = iter(range(1000))
 
-    async def ask(text, place=HERE, person=ada, **more):
-        return await closed.studio.imagine(person, place, text, key=f"ask {next(keys)}", **more)
+    async def ask(text, place=HERE, person=ada, options=(), **more):
+        return await closed.studio.draw(person, place, Imagine(text, dict(options)), key=f"ask {next(keys)}", **more)
 
     return ask
 
@@ -176,7 +178,7 @@ async def test_however_it_is_asked_for(closed, store, clock, ada, text, options)
     studio = Studio(rules, store, closed.dispatch, closed.feed, now_ms=clock, new_seed=lambda: 1)
     await store.set_defaults(ada, {"style": own} if (own := options.pop("own", "")) else {}, is_reset=False)
     with pytest.raises(BadWords):
-        await studio.imagine(ada, HERE, text, key="1", options=options)
+        await studio.draw(ada, HERE, Imagine(text, options), key="1")
     assert await store.unfinished() == []
 
 
@@ -186,10 +188,10 @@ async def test_remixes_and_old_jobs_are_looked_at_too(closed, ask, ada, store, d
     [child] = await ask("a child")
     for text in ("nude", "+ naked", "--no clothes", "/imagine a naked child"):
         with pytest.raises(BadWords):
-            await closed.studio.press(ada, HERE, "remix", child.id, 0, key=text, text=text)
+            await closed.studio.draw(ada, HERE, Press("remix", child.id, 0, text), key=text)
     for verb in ("reroll", "again", "four_more"):
         with pytest.raises(BadWords):
-            await closed.studio.press(ada, HERE, verb, old.id, 0, key=verb)
+            await closed.studio.draw(ada, HERE, Press(verb, old.id, 0), key=verb)
 
 
 async def test_what_is_explicit_is_drawn_where_minors_are_kept_out_unless_the_channel_forbids_it(ask, set_policy):
@@ -224,7 +226,7 @@ async def test_full_size_is_refused_in_a_channel_of_drafts(closed, ask, ada, set
     [draft] = await ask("a car --quality draft")
     await set_policy(HERE, ChannelPolicy(largest="draft"))
     with pytest.raises((TooLarge, Gone)):
-        await closed.studio.press(ada, HERE, "full_size", draft.id, 0, key="full")
+        await closed.studio.draw(ada, HERE, Press("full_size", draft.id, 0), key="full")
 
 
 async def test_a_channel_has_the_models_that_it_allows(closed, ask, ada, set_policy):
@@ -235,7 +237,7 @@ async def test_a_channel_has_the_models_that_it_allows(closed, ask, ada, set_pol
     with pytest.raises(BadOption):
         await ask("a car --model builtin")
     with pytest.raises(BadOption):
-        await closed.studio.press(ada, HERE, "reroll", elsewhere.id, 0, key="reroll")
+        await closed.studio.draw(ada, HERE, Press("reroll", elsewhere.id, 0), key="reroll")
     await set_policy(HERE, ChannelPolicy(models=("gone",)))
     with pytest.raises(SwitchedOff):
         await ask("a car")
@@ -245,12 +247,12 @@ async def test_a_photographic_model_without_its_classifier_draws_for_the_operato
     rules = Rules(read_catalogue(), "sd15", NO_LIMITS, closed.spool, operators_only=frozenset({"sd15"}))
     studio = Studio(rules, store, closed.dispatch, closed.feed, now_ms=clock, new_seed=lambda: 1)
     operator = await studio.person(Identity("web", "", "operator"))
-    [job] = await studio.imagine(operator, Place("web"), "a car", key="1")
+    [job] = await studio.draw(operator, Place("web"), Imagine("a car"), key="1")
     assert (job.request.model, job.is_unchecked) == ("sd15", True)
-    [job] = await studio.imagine(ada, HERE, "a car", key="2")
+    [job] = await studio.draw(ada, HERE, Imagine("a car"), key="2")
     assert job.request.model == "builtin"
     with pytest.raises(BadOption):
-        await studio.imagine(ada, HERE, "a car --model sd15", key="3")
+        await studio.draw(ada, HERE, Imagine("a car --model sd15"), key="3")
 
 
 async def test_a_prompt_can_be_tested_against_the_rules_of_a_place(closed, set_rule):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.admin import Actor
+from bot.commands import Imagine
 from bot.errors import BadOption, BadWords, Blocked, NoAuthority, SwitchedOff, Unknown
 from bot.jobs import Identity, Place
 from bot.orders import Authority
@@ -57,7 +58,9 @@ def ask(house, ada):
     keys = iter(range(1000))
 
     async def ask(text, place=HERE, person=ada, **more):
-        return await house.studio.imagine(person, place, f"{text} --quality draft", key=f"ask {next(keys)}", **more)
+        return await house.studio.draw(
+            person, place, Imagine(f"{text} --quality draft"), key=f"ask {next(keys)}", **more
+        )
 
     return ask
 

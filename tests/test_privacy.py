@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from PIL import Image
 
+from bot.commands import Imagine
+from bot.controls import Press
 from bot.errors import Blocked, Unknown
 from bot.errors import Forgotten as WordsForgotten
 from bot.jobs import Identity, Place
@@ -35,10 +37,11 @@ async def canary(house):
 def draw_for(house):
     keys = iter(range(1000))
 
-    async def draw_for(person, text, place=PAGE, **more):
+    async def draw_for(person, text, place=PAGE, options=(), **more):
         """A small picture, delivered on the page."""
         key = f"discord:{ID if person.id != 1 else 0}:{next(keys)}"  # ada is the first
-        [job] = await house.studio.imagine(person, place, f"{text} --quality draft", key=key, **more)
+        asked = Imagine(f"{text} --quality draft", dict(options))
+        [job] = await house.studio.draw(person, place, asked, key=key, **more)
         return await house.end_of(job.id)
 
     return draw_for
@@ -64,18 +67,18 @@ async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, can
     mask = house.spool / "given" / "78.png"
     mask.write_bytes(b"where Canaria Quillfeather stands")
     await draw_for(canary, WORDS, options={"image": str(given), "mask": str(mask)})
-    [child] = await house.studio.press(ada, first.place, "remix", first.id, 0, key="child", text="at night")
+    [child] = await house.studio.draw(ada, first.place, Press("remix", first.id, 0, "at night"), key="child")
     await house.end_of(child.id)
     own = await draw_for(ada, "a boat of her own")
-    await house.studio.imagine(
-        canary, DIRECT, f"{WORDS} again --quality draft", key=f"discord:{ID}:dm", is_acknowledged=False
+    await house.studio.draw(
+        canary, DIRECT, Imagine(f"{WORDS} again --quality draft"), key=f"discord:{ID}:dm", is_acknowledged=False
     )
     order = Act("rule", clock(), ada.id, "operator", ("", ""), "words add")
     await store.moderation.set_rule(("", ""), "wombats", "/zan.*forbidden/", act=order)
     with pytest.raises(Exception, match="wombats"):
         await draw_for(canary, f"{WORDS} forbidden")
     with pytest.raises(Exception, match="wombats"):
-        await house.studio.press(ada, first.place, "remix", first.id, 0, key="refused", text="+ forbidden")
+        await house.studio.draw(ada, first.place, Press("remix", first.id, 0, "+ forbidden"), key="refused")
     await store.moderation.report(canary, own, 0, clock())
     act = Act(f"discord:{ID}:grant", clock(), ada.id, "operator", ("", ""), "quota grant", f"for {NAME}")
     await store.rules.grant(act, canary, 5, clock() + DAY_MS, NO_LIMITS)
@@ -96,7 +99,7 @@ async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, can
     with pytest.raises(Unknown):
         await house.studio.job(ada, first.id, PAGE)
     with pytest.raises(WordsForgotten):
-        await house.studio.press(ada, PAGE, "reroll", child.id, 0, key="again")
+        await house.studio.draw(ada, PAGE, Press("reroll", child.id, 0), key="again")
     again = await house.studio.person(Identity("discord", "", ID, NAME))
     assert again.id != canary.id
     assert await house.studio.history(again) == []
@@ -213,7 +216,7 @@ async def test_what_is_old_is_forgotten_in_its_time(house, store, clock, canary,
     kept = await house.studio.job(canary, job.id)
     assert (kept.forgotten, kept.request.prompt, kept.status) == (1, "", "delivered")
     with pytest.raises(WordsForgotten):
-        await house.studio.press(canary, PAGE, "reroll", job.id, 0, key="again")
+        await house.studio.draw(canary, PAGE, Press("reroll", job.id, 0), key="again")
     clock.pass_seconds(60 * 86_400)
     done = await privacy.purge()
     assert (done["jobs"], done["people"]) == (1, 1)

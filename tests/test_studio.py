@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bot.commands import Imagine
+from bot.controls import Press
 from bot.errors import BadOption, Gone, NotAllowed, QueueFull, QuotaExceeded, Unknown
 from bot.feed import Live
 from bot.jobs import Identity, Place
@@ -38,7 +40,7 @@ async def operator(studio):
 def ask(studio):
     """Imagine as if typed, each time anew."""
     keys = iter(range(1000))
-    return lambda person, text, place=GUILD: studio.imagine(person, place, text, key=f"ask {next(keys)}")
+    return lambda person, text, place=GUILD: studio.draw(person, place, Imagine(text), key=f"ask {next(keys)}")
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def press(studio, ada):
     keys = iter(range(1000))
 
     async def press(verb, job, index=0, person=ada, text=""):
-        [child] = await studio.press(person, job.place, verb, job.id, index, key=f"press {next(keys)}", text=text)
+        [child] = await studio.draw(person, job.place, Press(verb, job.id, index, text), key=f"press {next(keys)}")
         return child
 
     return press
@@ -66,12 +68,12 @@ async def test_a_sentence_becomes_jobs_with_every_value_resolved(ask, ada):
 
 
 async def test_the_same_delivery_is_the_same_jobs(studio, ada):
-    first = await studio.imagine(ada, GUILD, "a car", key="42")
-    assert [job.id for job in await studio.imagine(ada, GUILD, "a car", key="42")] == [first[0].id]
+    first = await studio.draw(ada, GUILD, Imagine("a car"), key="42")
+    assert [job.id for job in await studio.draw(ada, GUILD, Imagine("a car"), key="42")] == [first[0].id]
 
 
 async def test_a_job_waits_until_its_platform_took_the_answer(closed, ada):
-    [job] = await closed.imagine(ada, GUILD, "a car", key="42", is_acknowledged=False)
+    [job] = await closed.draw(ada, GUILD, Imagine("a car"), key="42", is_acknowledged=False)
     assert job.status == "received"
     [queued] = await closed.acknowledged([job], message_id="m1")
     assert (queued.status, queued.place.message_id) == ("queued", "m1")
@@ -97,10 +99,10 @@ async def test_the_operator_is_counted_and_not_limited(ask, studio, operator):
 
 async def test_more_jobs_than_one_person_may_have_waiting_are_refused(closed, ada):
     for n in range(10):
-        [job] = await closed.imagine(ada, GUILD, "a car --quality draft", key=str(n))
+        [job] = await closed.draw(ada, GUILD, Imagine("a car --quality draft"), key=str(n))
         closed._feed.show(job.id, Live("queued", position=n + 1, starts_at_ms=1000 * (n + 1)))
     with pytest.raises(QueueFull) as refusal:
-        await closed.imagine(ada, GUILD, "a car --quality draft", key="one more")
+        await closed.draw(ada, GUILD, Imagine("a car --quality draft"), key="one more")
     assert (refusal.value.own, refusal.value.waiting, refusal.value.limit) == (True, 10, 10)
     assert refusal.value.starts_at_ms == 1000
 
@@ -150,9 +152,9 @@ async def test_pressing_twice_is_one_job(press, drawn, clock):
 
 async def test_what_comes_of_a_private_picture_is_private(studio, ask, ada):
     [job] = await ask(ada, "a car --private yes")
-    [child] = await studio.press(ada, GUILD, "reroll", job.id, 0, key="reroll")
+    [child] = await studio.draw(ada, GUILD, Press("reroll", job.id, 0), key="reroll")
     [public] = await ask(ada, "a car")
-    [remix] = await studio.press(ada, GUILD, "remix", public.id, 0, key="remix", text="--private yes")
+    [remix] = await studio.draw(ada, GUILD, Press("remix", public.id, 0, "--private yes"), key="remix")
     assert (child.is_private, remix.is_private) == (True, True)
 
 
@@ -174,7 +176,7 @@ async def test_an_image_that_is_gone_can_be_run_again_only(studio, press, ada, d
 
 async def test_who_presses_pays(studio, bob, ada, ask):
     [job] = await ask(ada, "a car")
-    [child] = await studio.press(bob, GUILD, "reroll", job.id, 0, key="press")
+    [child] = await studio.draw(bob, GUILD, Press("reroll", job.id, 0), key="press")
     assert (child.person_id, (await studio.quota(bob)).used, (await studio.quota(ada)).used) == (bob.id, 2, 2)
 
 
@@ -188,7 +190,7 @@ async def test_a_job_of_others_or_of_another_place_is_answered_like_one_that_is_
     with pytest.raises(Unknown):
         await studio.job(bob, job_id, place)
     with pytest.raises(Unknown):
-        await studio.press(bob, place or ELSEWHERE, "reroll", job_id, 0, key="press")
+        await studio.draw(bob, place or ELSEWHERE, Press("reroll", job_id, 0), key="press")
     for act in (studio.cancel, studio.delete):
         with pytest.raises((Unknown, NotAllowed)):
             await act(bob, job_id)
@@ -201,7 +203,7 @@ async def test_a_button_that_never_was_is_unknown(press, drawn, verb, index):
 
 
 async def test_only_its_owner_cancels_or_deletes_a_job(closed, ada, bob):
-    [job] = await closed.imagine(ada, GUILD, "a car", key="1")
+    [job] = await closed.draw(ada, GUILD, Imagine("a car"), key="1")
     for act in (closed.cancel, closed.delete):
         with pytest.raises(NotAllowed):
             await act(bob, job.id, place=GUILD)
@@ -209,7 +211,7 @@ async def test_only_its_owner_cancels_or_deletes_a_job(closed, ada, bob):
 
 
 async def test_a_cancelled_job_is_given_back(closed, ada):
-    [job] = await closed.imagine(ada, GUILD, "a car --n 4", key="1")
+    [job] = await closed.draw(ada, GUILD, Imagine("a car --n 4"), key="1")
     assert (await closed.cancel(ada, job.id)).status == "cancelled"
     assert (await closed.quota(ada)).used == 0
 
@@ -232,7 +234,7 @@ async def test_info_says_how_to_draw_it_again(studio, ada, drawn, press):
 
 
 async def test_the_queue_shows_ones_own_jobs_and_the_number_of_the_others(closed, ada, bob):
-    mine = [(await closed.imagine(ada, GUILD, "a car", key=str(n)))[0].id for n in range(2)]
-    await closed.imagine(bob, GUILD, "a car", key="1")
+    mine = [(await closed.draw(ada, GUILD, Imagine("a car"), key=str(n)))[0].id for n in range(2)]
+    await closed.draw(bob, GUILD, Imagine("a car"), key="1")
     view = await closed.queue(ada)
     assert ([job.id for job, _ in view.own], view.others) == (mine, 1)

@@ -6,6 +6,7 @@ import zipfile
 import pytest
 from aiohttp import web
 
+from bot.commands import Imagine
 from bot.errors import CannotStart
 from bot.jobs import Identity, Place
 from bot.web.server import serve
@@ -282,7 +283,7 @@ async def test_jobs_of_other_people_are_not_on_the_page(site):
     async with site.events() as events:
         await anext(events)
         ada = await site.house.studio.person(Identity("discord", "", "ada"))
-        await site.house.studio.imagine(ada, Place("discord"), f"a boat {QUICK}", key="1")
+        await site.house.studio.draw(ada, Place("discord"), Imagine(f"a boat {QUICK}"), key="1")
         own = await site.draw(f"a red car {QUICK}")
         heard = [document["id"] async for name, document in _until_delivered(events) if name == "job"]
     assert set(heard) == {own["id"]}

@@ -86,26 +86,15 @@ class Desk:
             require_permissions(interaction)
             person = await self.person(interaction.user)
             if pictures:  # fetching them may take longer than Discord waits
-                own, options = await self._studio.defaults(person), {**asked.options, **pictures}
-                is_private = self._studio.parsed(asked.text, options, defaults=own).is_private
+                own, whole = await self._studio.defaults(person), replace(asked, options={**asked.options, **pictures})
+                is_private = self._studio.parsed(whole, defaults=own).is_private
                 await interaction.response.defer(ephemeral=is_private, thinking=True)
                 interaction.extras[SEEN_BY_ALL] = not is_private
                 sources = {name: given.Source(it.url, it.size, it.content_type) for name, it in pictures.items()}
                 taken = {name: str(await self._take(source)) for name, source in sources.items()}
                 asked = replace(asked, options={**asked.options, **taken})
                 return await self.imagine(interaction, asked, is_confirmed=is_confirmed)  # offers keep the pictures too
-            jobs = await self._studio.imagine(
-                person,
-                place_of(interaction),
-                asked.text,
-                key=f"discord:{interaction.id}",
-                options=asked.options,
-                by_every_model=asked.by_every_model,
-                is_acknowledged=False,
-                is_confirmed=is_confirmed,
-                allows_explicit=is_age_restricted(interaction.channel),
-                callback=callback_of(interaction),
-            )
+            jobs = await self._draw(interaction, person, place_of(interaction), asked, is_confirmed)
             await self._echo.answer(interaction, jobs)
 
     async def ask(self, interaction: discord.Interaction, ask: Ask) -> None:
@@ -234,8 +223,8 @@ class Desk:
         press = Press("remix", job.id, 0, text)
         try:
             person, key = await self.person(message.author), f"discord:{message.id}"
-            jobs = await self._studio.press(
-                person, place, press.verb, job.id, 0, key=key, text=text, is_acknowledged=False, is_confirmed=False,
+            jobs = await self._studio.draw(
+                person, place, press, key=key, is_acknowledged=False, is_confirmed=False,
                 allows_explicit=is_age_restricted(message.channel),
             )  # fmt: skip
             if not jobs[0].is_private:
@@ -260,13 +249,17 @@ class Desk:
     ) -> None:  # fmt: skip
         """What a button makes goes to the thread of what it came from, or `is_here` into the answer."""
         require_permissions(interaction)
-        jobs = await self._studio.press(
-            person, place, press.verb, press.job_id, press.index,
-            key=f"discord:{interaction.id}", text=press.text, is_acknowledged=False, is_confirmed=is_confirmed,
-            allows_explicit=is_age_restricted(interaction.channel), callback=callback_of(interaction),
-        )  # fmt: skip
+        jobs = await self._draw(interaction, person, place, press, is_confirmed)
         show = self._echo.answer if is_here or jobs[0].is_private else self._echo.follow
         await show(interaction, jobs)
+
+    async def _draw(
+        self, interaction: discord.Interaction, person: Person, place: Place, asked: Imagine | Press, is_confirmed: bool
+    ) -> list[Job]:
+        return await self._studio.draw(
+            person, place, asked, key=f"discord:{interaction.id}", is_acknowledged=False, is_confirmed=is_confirmed,
+            allows_explicit=is_age_restricted(interaction.channel), callback=callback_of(interaction),
+        )  # fmt: skip
 
     async def _require_sight(self, interaction: discord.Interaction, person: Person, job_id: str) -> None:
         """A job of a channel that the person cannot see is unknown to them: ids are short, and can be guessed."""

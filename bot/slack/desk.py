@@ -110,7 +110,7 @@ class Desk:
         for turn.picture, file_id in (pictures or {}).items():
             what = replace(what, options={**what.options, turn.picture: str(await self._take(file_id))})
         turn.what = what
-        await self._echo.imagine(turn, what, is_confirmed=is_confirmed)
+        await self._echo.draw(turn, what, is_confirmed=is_confirmed)
 
     async def _take(self, file_id: str) -> Path:
         """The path of a plain PNG of what somebody attached, which Slack keeps behind the bot's token."""
@@ -311,7 +311,7 @@ class Desk:
     async def _child(self, turn: Turn, press: Press, *, is_confirmed: bool = False) -> None:
         turn.what = press
         await self._require_sight(turn.asked, press.job_id)
-        await self._echo.press(turn, press, is_confirmed=is_confirmed)
+        await self._echo.draw(turn, press, is_confirmed=is_confirmed)
 
     async def _require_sight(self, asked: Asked, job_id: str) -> None:
         """Who is in which channel is not asked of Slack: somebody else's job is known in its own channel alone."""

@@ -43,22 +43,12 @@ class Echo:
     def place(self, asked: Asked) -> Place:
         return Place("slack", self._web.team_id, asked.channel_id, asked.thread_id)
 
-    async def imagine(self, turn: Turn, what: Imagine, *, is_confirmed: bool) -> None:
-        """Raises Refused."""
-        asked, person = turn.asked, await self.person(turn.asked, is_checked=False)
-        jobs = await self._studio.imagine(
-            person, self.place(asked), what.text, key=asked.key, options=what.options,
-            by_every_model=what.by_every_model, is_confirmed=is_confirmed,
-            allows_explicit=False, is_acknowledged=False, callback=self._callback(asked),
-        )  # fmt: skip
-        await self.post(turn, jobs)
-
-    async def press(self, turn: Turn, press: Press, *, is_confirmed: bool) -> None:
+    async def draw(self, turn: Turn, what: Imagine | Press, *, is_confirmed: bool) -> None:
         """What a button makes goes to the thread of what it came from. Raises Refused."""
         asked, person = turn.asked, await self.person(turn.asked, is_checked=False)
-        jobs = await self._studio.press(
-            person, self.place(asked), press.verb, press.job_id, press.index, key=asked.key, text=press.text,
-            allows_explicit=False, is_acknowledged=False, is_confirmed=is_confirmed, callback=self._callback(asked),
+        jobs = await self._studio.draw(
+            person, self.place(asked), what, key=asked.key, is_confirmed=is_confirmed,
+            allows_explicit=False, is_acknowledged=False, callback=self._callback(asked),
         )  # fmt: skip
         await self.post(turn, jobs)
 

@@ -104,7 +104,7 @@ def plan(text: str, models: Catalogue, parsed: Callable[..., prompt.Parsed]) -> 
         asked = read_command(text)
         if not isinstance(asked, Imagine) or not asked.text.strip():
             return empty
-        draws = parsed(asked.text, by_every_model=asked.by_every_model).draws
+        draws = parsed(asked).draws
     except Refused as error:
         return {**empty, "problem": sentence(wording.refusal(error, moment))}
     price = sum(quota.price(draw, models[draw.model]) for draw in draws)

@@ -113,10 +113,8 @@ class Site:
         if words := _ORDER.fullmatch(body.text):
             return await self._ordered(words[1] or "", key)
         match read_command(body.text):
-            case Imagine(text=text, by_every_model=every):
-                person = await self._person()
-                jobs = await self._studio.imagine(person, HERE, text, key=key, by_every_model=every)
-                return await self._accepted(jobs)
+            case Imagine() as asked:
+                return await self._accepted(await self._studio.draw(await self._person(), HERE, asked, key=key))
             case Ask() as ask:
                 return await self._asked(ask, key)
 
@@ -135,9 +133,8 @@ class Site:
         match answered:
             case Job():
                 return await self._accepted([answered])
-            case controls.Press(verb, job_id, index, text):
-                jobs = await self._studio.press(person, HERE, verb, job_id, index, key=key, text=text)
-                return await self._accepted(jobs)
+            case controls.Press():
+                return await self._accepted(await self._studio.draw(person, HERE, answered, key=key))
             case Export():
                 answered.file.close()  # the page fetches it by itself
                 files = [{"name": wording.EXPORT_NAME, "url": "/api/privacy/export"}]
@@ -172,10 +169,8 @@ class Site:
             case "how" | "original":
                 await self._file(job_id, index, kind := FILES[verb])
                 return answer({"url": f"/images/{job_id}/{index}.{kind}"})
-        key = _key(request, body.key)
-        return await self._accepted(
-            await self._studio.press(person, HERE, verb, job_id, index, key=key, text=body.text)
-        )
+        press, key = controls.Press(verb, job_id, index, body.text), _key(request, body.key)
+        return await self._accepted(await self._studio.draw(person, HERE, press, key=key))
 
     async def quota(self, request: web.Request) -> web.Response:
         return answer({"quota": await self.quota_now()})

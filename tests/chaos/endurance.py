@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.commands import Imagine
 from bot.store import PAGE_NOTE
 from bot.store.ledger import _PROBLEMS
 from tests.chaos.audit import read_only, states
@@ -59,7 +60,7 @@ async def burst(folder: Path, count: int, people: int = 500) -> Burst:
     async def ask(number: int) -> None:
         for key in range(number, count, people):
             start = time.perf_counter()
-            [job] = await house.studio.imagine(persons[number], PAGE, "a red car", key=str(key))
+            [job] = await house.studio.draw(persons[number], PAGE, Imagine("a red car"), key=str(key))
             took.append(time.perf_counter() - start)
             accepted.add(job.id)
 
