@@ -183,7 +183,8 @@ def grant(conn: sqlite3.Connection, person: int, units: int, ends_ms: int, act: 
 def reset(conn: sqlite3.Connection, person: int, act: Act) -> None:
     """Where the order counts, nothing does that was taken until now."""
     counts_ms = _clock_ms(conn, person, act.at_ms)
-    rules.set_reset(conn, person, act.scope, counts_ms, is_capped=act.is_capped)
+    values = (person, *act.scope, act.is_capped, counts_ms)
+    conn.execute("INSERT OR REPLACE INTO resets VALUES (?, ?, ?, ?, ?)", values)
 
 
 def account(conn: sqlite3.Connection, *, person: Person, scope: Scope, limits: Limits, now_ms: int) -> Account:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bot.allowances import Limits, Rule, Scope, cap_of, units_for
+from bot.allowances import EVERYWHERE, Limits, Rule, Scope, cap_of, units_for
 from bot.errors import AboveCap
 from bot.jobs import Identity, Person
 from bot.store import ledger, rules
@@ -15,6 +15,18 @@ from bot.store.rules import Act, Entry, Halt
 from bot.store.statistics import Done, done_since
 
 Decision = Callable[[sqlite3.Connection], Entry]
+
+_WAS_HERE = """
+    SELECT EXISTS (SELECT 1 FROM jobs
+                   WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
+        OR EXISTS (SELECT 1 FROM audit
+                   WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
+"""
+_NAMED = """
+    SELECT * FROM identities WHERE (user_id = :text OR lower(name) = lower(:text))
+        AND platform IN (:platform, iif(:platform = '', platform, ''))
+        AND workspace_id IN ('', :workspace_id, iif(:workspace_id = '', workspace_id, ''))
+"""
 
 
 class Rulebook:
@@ -104,7 +116,13 @@ class Rulebook:
         return await self._database.read(lambda conn: rules.entries(conn, scope, most))
 
     async def pauses(self, now_ms: int) -> dict[Scope, Halt]:
-        return await self._database.read(lambda conn: rules.pauses(conn, now_ms))
+        sql = "SELECT * FROM pauses WHERE ends_ms IS NULL OR ends_ms > ?"
+
+        def question(conn: sqlite3.Connection) -> dict[Scope, Halt]:
+            rows = conn.execute(sql, (now_ms,))
+            return {(row["platform"], row["workspace_id"]): Halt(row["ends_ms"], row["reason"]) for row in rows}
+
+        return await self._database.read(question)
 
     async def rules_of(self, scope: Scope, now_ms: int) -> list[Rule]:
         """For everyone there, the roles and the place itself; those of EVERYWHERE among them."""
@@ -114,11 +132,21 @@ class Rulebook:
         return await self._database.read(lambda conn: rules.block_of(conn, person, scope, now_ms))
 
     async def named(self, platform: str, workspace_id: str, text: str, scope: Scope) -> list[tuple[int, Identity]]:
-        """Persons by their id or name on a platform, of those who have anything to do with the scope."""
+        """Persons of that id on a platform, or else of that name; those who have anything to do with the scope.
+
+        Empty: of any platform.
+        """
+        values, here = {"platform": platform, "workspace_id": workspace_id, "text": text}, rules.columns(scope)
 
         def look(conn: sqlite3.Connection) -> list[tuple[int, Identity]]:
-            found = rules.named(conn, platform, workspace_id, text)
-            return [each for each in found if rules.was_here(conn, each[0], scope)]
+            rows = conn.execute(_NAMED, values).fetchall()
+            found = [
+                (r["person_id"], Identity(r["platform"], r["workspace_id"], r["user_id"], r["name"])) for r in rows
+            ]
+            found = [each for each in found if each[1].user_id == text] or found
+            if scope == EVERYWHERE:
+                return found
+            return [each for each in found if conn.execute(_WAS_HERE, here | {"person": each[0]}).fetchone()[0]]
 
         return await self._database.read(look)
 

@@ -3,8 +3,7 @@
 import sqlite3
 from dataclasses import asdict, dataclass, fields
 
-from bot.allowances import EVERYWHERE, Rule, Scope
-from bot.jobs import Identity
+from bot.allowances import Rule, Scope
 
 _WRITE = """
     INSERT INTO audit (key, at_ms, actor_id, authority, platform, workspace_id, verb, person_id, subject,
@@ -41,17 +40,6 @@ _BLOCK = """
     SELECT ends_ms, reason FROM blocks WHERE person_id = :person AND (ends_ms IS NULL OR ends_ms > :now_ms)
         AND (platform, workspace_id) IN (('', ''), (:platform, :workspace_id))
     ORDER BY ends_ms IS NOT NULL, ends_ms DESC
-"""
-_WAS_HERE = """
-    SELECT EXISTS (SELECT 1 FROM jobs
-                   WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
-        OR EXISTS (SELECT 1 FROM audit
-                   WHERE person_id = :person AND platform = :platform AND workspace_id = :workspace_id)
-"""
-_NAMED = """
-    SELECT * FROM identities WHERE (user_id = :text OR lower(name) = lower(:text))
-        AND platform IN (:platform, iif(:platform = '', platform, ''))
-        AND workspace_id IN ('', :workspace_id, iif(:workspace_id = '', workspace_id, ''))
 """
 
 
@@ -158,11 +146,6 @@ def block_of(conn: sqlite3.Connection, person: int, scope: Scope, now_ms: int) -
     return Halt(**row) if row else None
 
 
-def pauses(conn: sqlite3.Connection, now_ms: int) -> dict[Scope, Halt]:
-    rows = conn.execute("SELECT * FROM pauses WHERE ends_ms IS NULL OR ends_ms > ?", (now_ms,)).fetchall()
-    return {(row["platform"], row["workspace_id"]): Halt(row["ends_ms"], row["reason"]) for row in rows}
-
-
 def set_halt(conn: sqlite3.Connection, table: str, of: dict[str, object], halt: Halt | None, now_ms: int) -> bool:
     """In `blocks` or `pauses`, in the place of the one that was there; whether that one was still in force."""
     where = " AND ".join(f"{name} = :{name}" for name in of)
@@ -172,23 +155,6 @@ def set_halt(conn: sqlite3.Connection, table: str, of: dict[str, object], halt: 
         names = ", ".join(values), ", ".join(f":{name}" for name in values)
         conn.execute(f"INSERT INTO {table} ({names[0]}) VALUES ({names[1]})", values)
     return old is not None and (old["ends_ms"] is None or old["ends_ms"] > now_ms)
-
-
-def set_reset(conn: sqlite3.Connection, person: int, scope: Scope, counts_ms: int, *, is_capped: bool) -> None:
-    conn.execute("INSERT OR REPLACE INTO resets VALUES (?, ?, ?, ?, ?)", (person, *scope, is_capped, counts_ms))
-
-
-def was_here(conn: sqlite3.Connection, person: int, scope: Scope) -> bool:
-    """Whether the person has anything to do with that place; everybody has with EVERYWHERE."""
-    return scope == EVERYWHERE or bool(conn.execute(_WAS_HERE, columns(scope) | {"person": person}).fetchone()[0])
-
-
-def named(conn: sqlite3.Connection, platform: str, workspace_id: str, text: str) -> list[tuple[int, Identity]]:
-    """Persons by what a platform calls them: those of that id, or else those of that name; empty: of any platform."""
-    values = {"platform": platform, "workspace_id": workspace_id, "text": text}
-    rows = conn.execute(_NAMED, values).fetchall()
-    found = [(r["person_id"], Identity(r["platform"], r["workspace_id"], r["user_id"], r["name"])) for r in rows]
-    return [each for each in found if each[1].user_id == text] or found
 
 
 def columns(scope: Scope) -> dict[str, object]:
