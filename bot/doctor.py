@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from bot.errors import CannotStart
 from bot.settings import Settings
 from bot.store import inspection
+from bot.store.connection import write_problem
 from engine import weights
 from engine.catalogue import read_catalogue
 
@@ -87,9 +87,9 @@ def _data(data: Path) -> Check:
         return Check("data", "fail", f"{place} is not a directory", "Set LIMNER_DATA to another place.")
     free = shutil.disk_usage(place).free
     found = f"{data.resolve()}, {free / 1e9:.1f} GB free"
-    if reason := _write_problem(place):
+    if problem := write_problem(place):
         fix = "Free some space, change its permissions, or set LIMNER_DATA to another directory."
-        return Check("data", "fail", f"{place} cannot be written ({reason})", fix)
+        return Check("data", "fail", f"{place} cannot be written ({problem.strerror})", fix)
     if free < LEAST_FREE_BYTES:
         return Check("data", "fail", found, "Free some disk space, or set LIMNER_DATA to another disk.")
     if free < FEW_FREE_BYTES:
@@ -97,19 +97,6 @@ def _data(data: Path) -> Check:
     if data.exists() and data.stat().st_mode & 0o077:
         return Check("data", "warn", f"{found}; others on this machine can read it", f"chmod 700 {data}")
     return Check("data", "ok", found)
-
-
-def _write_problem(folder: Path) -> str | None:
-    """By writing: permission bits say little for root, containers, read-only mounts and full disks."""
-    probe = folder / ".limner-doctor"
-    try:
-        probe.write_bytes(b"\0" * 4096)
-        probe.unlink()
-    except OSError as error:
-        with suppress(OSError):
-            probe.unlink()
-        return error.strerror
-    return None
 
 
 def _database(file: Path) -> Iterator[Check]:

@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -204,15 +204,28 @@ def prepare_data_dir(data_dir: Path) -> None:
         for folder in (data_dir, data_dir / "spool"):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
-        probe = data_dir / ".probe"
+        problem = write_problem(data_dir)
+    except OSError as error:
+        problem = error
+    if problem:
+        raise CannotStart(
+            f"The data directory {data_dir} cannot be written ({problem.strerror or problem}). "
+            "Free some space, change its permissions, or set LIMNER_DATA to another directory.",
+            exit_code=75 if problem.errno in (errno.ENOSPC, errno.EDQUOT) else 78,
+        ) from problem
+
+
+def write_problem(folder: Path) -> OSError | None:
+    """By writing: permission bits say little for root, containers, read-only mounts and full disks."""
+    probe = folder / ".limner-probe"
+    try:
         probe.write_bytes(b"\0" * 4096)
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise CannotStart(
-            f"The data directory {data_dir} cannot be written ({error.strerror or error}). "
-            "Free some space, change its permissions, or set LIMNER_DATA to another directory.",
-            exit_code=75 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 78,
-        ) from error
+        with suppress(OSError):
+            probe.unlink()
+        return error
+    return None
 
 
 async def open_database(file: Path) -> Database:
