@@ -80,9 +80,9 @@ class Dispatch:
         await asyncio.to_thread(_sweep_unfinished_files, self._spool)
         for job in reversed(await self._store.drawn_lately()):
             self._pace.note(job.request, job.gpu_seconds or 0.0)
-        for pending in await self._store.resume(self._now_ms()):
-            self._kept_after[pending.job.id] = "bot"
-            self._wait(pending.job, is_suspect=pending.is_suspect)
+        for job in await self._store.resume(self._now_ms()):
+            self._kept_after[job.id] = "bot"
+            self._wait(job)
         await self.look_at_pauses()
         await self._engine.start()
         async with asyncio.TaskGroup() as group:
@@ -127,12 +127,18 @@ class Dispatch:
         known = [seconds for seconds in estimates if seconds is not None]
         return sum(known) if len(known) == len(estimates) else None
 
-    def _wait(self, job: Job, *, is_suspect: bool = False) -> None:
+    def _wait(self, job: Job) -> None:
         if job.id in self._jobs or job.id in self._drawing:
             return
         self._jobs[job.id] = job
-        images, weight = job.request.count, job.weight
-        self._queue.add(job.id, job.person_id, cost=job.units, images=images, weight=weight, is_suspect=is_suspect)
+        self._queue.add(
+            job.id,
+            job.person_id,
+            cost=job.units,
+            images=job.request.count,
+            weight=job.weight,
+            is_suspect=job.deaths > 0,
+        )
         self._wake.set()
 
     async def _admit(self) -> None:

@@ -106,6 +106,7 @@ class Job:
     units: int  # reserved for it
     attempts: int
     created_ms: int
+    deaths: int = 0  # of the engine, while it drew this job
     root_id: str = ""  # the first job of its thread: its own id where it came of none
     lineage: Lineage | None = None
     is_private: bool = False

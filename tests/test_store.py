@@ -136,7 +136,7 @@ async def test_after_a_restart_everything_accepted_waits_in_its_old_order(tmp_pa
     await store.started(jobs[1].id, clock())
     await store.close()
     store = await open_store(tmp_path)
-    assert [pending.job.id for pending in await store.resume(clock())] == [job.id for job in jobs]
+    assert [pending.id for pending in await store.resume(clock())] == [job.id for job in jobs]
     await store.close()
 
 
@@ -218,8 +218,8 @@ async def test_a_process_that_is_killed_loses_nothing_it_accepted(tmp_path, cloc
     resumed = await store.resume(clock())
     problems = await store.ledger_problems()
     await store.close()
-    assert ([pending.job.id for pending in resumed], problems) == (accepted, [])
-    assert [pending.job.attempts for pending in resumed] == [1, 0]
+    assert ([pending.id for pending in resumed], problems) == (accepted, [])
+    assert [pending.attempts for pending in resumed] == [1, 0]
 
 
 async def test_a_job_that_kills_the_engine_twice_has_failed(store, ada, clock, draw):

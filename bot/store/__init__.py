@@ -8,9 +8,9 @@ from bot.store.outbox import Parcel
 from bot.store.privacy import Forgotten
 from bot.store.rulebook import Rulebook
 from bot.store.rules import Act, Entry, Halt
-from bot.store.store import Pending, Store, open_store
+from bot.store.store import Store, open_store
 
 __all__ = [
     "PAGE_NOTE", "Account", "Act", "Callback", "Charge", "Entry", "Forgotten", "Grant", "Halt", "Limits",
-    "Parcel", "Pending", "Rulebook", "Store", "Wanted", "open_store",
+    "Parcel", "Rulebook", "Store", "Wanted", "open_store",
 ]  # fmt: skip

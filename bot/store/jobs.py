@@ -223,6 +223,7 @@ def _job(row: sqlite3.Row, images: tuple[Image, ...]) -> Job:
         units=row["units"],
         attempts=row["attempts"],
         created_ms=row["created_ms"],
+        deaths=row["deaths"],
         root_id=row["root_id"],
         lineage=lineage,
         is_private=bool(row["is_private"]),

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot.allowances import DAY_MS, Limits, waiting_for, weight_for
@@ -25,14 +24,6 @@ from engine.protocol import FailureKind
 log = logging.getLogger(__name__)
 
 _ANYWHERE, _NO_LIMITS = Place(""), Limits(allowance=None, own_waiting=None, waiting=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A queued job as dispatch finds it after a start or a death."""
-
-    job: Job
-    is_suspect: bool  # the engine died while it drew this one
 
 
 class Store:
@@ -171,20 +162,19 @@ class Store:
         """The last fifty jobs whose device time is known, newest first."""
         return await self._database.read(lambda conn: jobs.select(conn, "gpu_seconds IS NOT NULL", (), newest=50))
 
-    async def resume(self, now_ms: int) -> list[Pending]:
+    async def resume(self, now_ms: int) -> list[Job]:
         """Queue what the last process had accepted or begun; all that is queued, in the order of acceptance.
 
         A job whose platform may not have taken the answer waits for `acknowledged`; a day after its callback it ends.
         """
 
-        def transaction(conn: sqlite3.Connection) -> list[Pending]:
+        def transaction(conn: sqlite3.Connection) -> list[Job]:
             for job in jobs.select(conn, chat.NEVER_ANSWERED, (now_ms - DAY_MS,)):
                 end(conn, job.id, Status.CANCELLED, now_ms, detail="the platform never took the answer")
             chat.forget_callbacks(conn, now_ms)
             for job in [*jobs.select(conn, "status = 'running'", ()), *jobs.select(conn, chat.NEEDS_NO_ANSWER, ())]:
                 jobs.move(conn, job.id, Status.QUEUED, now_ms=now_ms, detail="the bot restarted")
-            suspects = {row["id"] for row in conn.execute("SELECT id FROM jobs WHERE status = 'queued' AND deaths > 0")}
-            return [Pending(job, job.id in suspects) for job in jobs.select(conn, "status = 'queued'", ())]
+            return jobs.select(conn, "status = 'queued'", ())
 
         return await self._database.run(transaction)
 
