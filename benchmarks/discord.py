@@ -55,7 +55,9 @@ def is_drawn(asked: Interaction) -> bool:
 async def one_round(data: Path, people_count: int) -> Round:
     async with DiscordAPI() as api:
         people = [api.add_user(f"person{number}") for number in range(people_count)]
-        limner = Limner(data, "fake", LIMNER_DISCORD_TOKEN=api.token, LIMNER_DISCORD_API_URL=api.url, **NO_LIMITS)
+        limner = Limner(
+            data, "tests.fake_engine", LIMNER_DISCORD_TOKEN=api.token, LIMNER_DISCORD_API_URL=api.url, **NO_LIMITS
+        )
         try:
             await limner.start()
             await api.until(lambda: api.is_connected and api.commands, timeout=30)

@@ -62,7 +62,12 @@ async def one_round(data: Path, people_count: int, mode: str) -> Round:
             "http": {"LIMNER_SLACK_SIGNING_SECRET": api.signing_secret, "LIMNER_SLACK_PORT": str(port)},
         }[mode]
         limner = Limner(
-            data, "fake", LIMNER_SLACK_BOT_TOKEN=api.bot_token, LIMNER_SLACK_API_URL=api.url, **there, **NO_LIMITS
+            data,
+            "tests.fake_engine",
+            LIMNER_SLACK_BOT_TOKEN=api.bot_token,
+            LIMNER_SLACK_API_URL=api.url,
+            **there,
+            **NO_LIMITS,
         )
         try:
             await limner.start()

@@ -66,7 +66,7 @@ class Settings(BaseModel):
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8420, ge=0, le=65535)  # 0: any that is free
     log_level: Literal["debug", "info", "warning"] = "info"
-    engine: Literal["torch", "fake"] = "torch"
+    engine: str = Field(default="torch", pattern=r"^(torch|\w+(\.\w+)+)$")  # or a module that draws otherwise
     models_dir: Path | None = None  # <data>/models
     model: str = "builtin"  # what draws where a prompt names none
     allowance: int = Field(default=20, ge=0, le=1_000_000)  # units of one person in a window

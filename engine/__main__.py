@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from engine import VERSION
 from engine.catalogue import read_catalogue
-from engine.client import Died, Kind
+from engine.client import Died
 from engine.drawing import NotDrawn, draw, print_drawn
 from engine.protocol import MAX_SEED, SCHEDULERS, Draw, Event, Progress, Ready
 from engine.sizes import is_allowed
@@ -24,7 +24,7 @@ def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
     request = _request(arguments, parser)
-    kind: Kind = "fake" if os.environ.get("LIMNER_ENGINE") == "fake" else "torch"
+    kind = os.environ.get("LIMNER_ENGINE", "torch")
     models_dir = Path(os.environ.get("LIMNER_DATA", "data")) / "models"
     started, shows = time.monotonic(), sys.stderr.isatty() and not arguments.json
     try:

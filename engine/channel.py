@@ -20,11 +20,6 @@ class Channel:
         with self._sending:
             self._stream.sendall(pack(event))
 
-    def send_raw(self, frame: bytes) -> None:
-        """Bytes that are no message: only the fake engine has a use for it."""
-        with self._sending:
-            self._stream.sendall(frame)
-
     def _read(self) -> None:
         """Without the bot there is nobody to draw for, so the end of the stream ends the process."""
         try:

@@ -18,14 +18,11 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from engine.frames import EVENTS, LENGTH_BYTES, BadFrame, body_length, pack, unpack
 from engine.protocol import Cancel, Cancelled, Command, Done, Event, Failed, Generate, Load, Progress, Ready, Shutdown
 
 log = logging.getLogger("engine")
-
-Kind = Literal["torch", "fake"]
 
 LOADING_SECONDS = 600.0  # a large model from a slow disk
 HANG_SECONDS = 30.0
@@ -54,12 +51,12 @@ class NotReady(Exception):
 
 
 class LocalEngine:
-    """An engine in a child process on this machine.
+    """An engine in a child process on this machine; `kind` is "torch", or a module that draws otherwise.
 
     `start` returns at once; what happens comes out of `events`, which has one consumer.
     """
 
-    def __init__(self, kind: Kind = "torch", *, models_dir: Path | None = None, hang_seconds: float = HANG_SECONDS):
+    def __init__(self, kind: str = "torch", *, models_dir: Path | None = None, hang_seconds: float = HANG_SECONDS):
         self.ready: Ready | None = None
         self._kind, self._models_dir, self._hang_seconds = kind, models_dir or Path("models"), hang_seconds
         self._events: asyncio.Queue[Event | Died] = asyncio.Queue()

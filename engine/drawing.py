@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.client import Died, Kind, LocalEngine
+from engine.client import Died, LocalEngine
 from engine.protocol import Done, Draw, Event, Failed, Generate, ImageDone, Ready
 
 _SENTENCES = {
@@ -43,7 +43,7 @@ class NotDrawn(Exception):
 Watch = Callable[[Event | Died], None]  # sees every event on the way
 
 
-def draw(kind: Kind, models_dir: Path, requests: Sequence[Draw], folder: Path, watch: Watch) -> list[Drawn]:
+def draw(kind: str, models_dir: Path, requests: Sequence[Draw], folder: Path, watch: Watch) -> list[Drawn]:
     """Draw all `requests` together into `folder`, as `limner-<seed>.png`; an older file stays: the new one is numbered.
 
     Raises NotDrawn at the first failure, and KeyboardInterrupt for SIGTERM too; then no file is left.

@@ -1,9 +1,12 @@
 """The engine process: `python -m engine.worker FD KIND MODELS_DIR`, started by `engine.client`.
 
+KIND is "torch", or a module that draws otherwise.
+
 1. it dies with its parent; 2. commands come in through the inherited socket; 3. one thread draws.
 """
 
 import ctypes
+import importlib
 import logging
 import signal
 import socket
@@ -20,14 +23,12 @@ def main() -> None:
     _die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stdout)
     channel = Channel(socket.socket(fileno=int(descriptor)))
-    if kind == "fake":
-        from engine.fake import FakeEngine
-
-        FakeEngine(channel).run()
-    else:
+    if kind == "torch":
         from engine.loop import TickLoop
 
         TickLoop(channel, Path(models_dir)).run()
+    else:
+        importlib.import_module(kind).run(channel)
 
 
 def _die_with_parent() -> None:

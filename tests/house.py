@@ -55,7 +55,7 @@ class House:
 
     def __init__(self, store, clock, data, engine=None, limits=None, *, pause_ms=0, styles=None, operators=()):
         self.store, self.clock, self.spool = store, clock, data / "spool"
-        self.feed, self.engine, self.adapters = Feed(), engine or LocalEngine("fake"), {"web": Page()}
+        self.feed, self.engine, self.adapters = Feed(), engine or LocalEngine("tests.fake_engine"), {"web": Page()}
         self.delivery = Delivery(store, self.feed, self.adapters, now_ms=clock, pause_ms=lambda attempts: pause_ms)
         self.dispatch = Dispatch(
             store, self.engine, self.feed, spool=self.spool, now_ms=clock, wake_delivery=self.delivery.wake

@@ -75,7 +75,7 @@ def assert_pings_nobody_unasked(api):
 class SlackLimner(Limner):
     """The real process, in one of the two modes of Slack."""
 
-    def __init__(self, api, data, engine="fake", *, mode="socket", **settings):
+    def __init__(self, api, data, engine="tests.fake_engine", *, mode="socket", **settings):
         self.api, self.mode, self.slack_port = api, mode, free_port()
         of_mode = {"LIMNER_SLACK_APP_TOKEN": api.app_token}
         if mode == "http":

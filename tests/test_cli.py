@@ -24,7 +24,7 @@ def environment(tmp_path):
     return {
         "PATH": os.environ["PATH"],
         "LIMNER_DATA": str(tmp_path / "data"),
-        "LIMNER_ENGINE": "fake",
+        "LIMNER_ENGINE": "tests.fake_engine",
         "LIMNER_WEB_PORT": "0",
     }
 

@@ -68,7 +68,7 @@ async def test_a_whole_flow_reaches_nothing_but_loopback(api, tmp_path):
     log = tmp_path / "reached"
     limner = Limner(
         tmp_path / "data",
-        "fake",
+        "tests.fake_engine",
         program=("-c", WATCHED, str(log)),
         LIMNER_DISCORD_TOKEN=api.token,
         LIMNER_DISCORD_API_URL=api.url,

@@ -24,7 +24,7 @@ async def api():
 async def limner(api, tmp_path):
     limner = Limner(
         tmp_path / "data",
-        "fake",
+        "tests.fake_engine",
         LIMNER_DISCORD_TOKEN=api.token,
         LIMNER_DISCORD_API_URL=api.url,
         LIMNER_DISCORD_ATTACHMENT_HOSTS=api.url_root,

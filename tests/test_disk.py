@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not may_mount(), reason="this machine lets nobod
 @pytest.fixture
 async def limner(tmp_path):
     (tmp_path / "data").mkdir()
-    limner = Limner(tmp_path / "data", "fake", program=("-c", ON_A_SMALL_DISK))
+    limner = Limner(tmp_path / "data", "tests.fake_engine", program=("-c", ON_A_SMALL_DISK))
     await limner.start()
     yield limner
     await limner.close()

@@ -43,7 +43,7 @@ def faults(tmp_path, monkeypatch):
 
 @contextlib.asynccontextmanager
 async def running(**options) -> AsyncIterator[tuple[LocalEngine, AsyncIterator[Event | Died]]]:
-    engine = LocalEngine("fake", **options)
+    engine = LocalEngine("tests.fake_engine", **options)
     events = engine.events()
     await engine.start()
     try:
@@ -76,7 +76,7 @@ async def test_a_job_comes_back_as_files_with_their_sizes_and_seeds(job, tmp_pat
 
 async def test_nothing_is_taken_before_the_engine_is_ready(job):
     with pytest.raises(NotReady):
-        await LocalEngine("fake").generate(job("k7q2"))
+        await LocalEngine("tests.fake_engine").generate(job("k7q2"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 def engine(*arguments, faults=os.devnull, folder):
     command = [sys.executable, "-m", "engine", *arguments, "--out", str(folder)]
-    environment = {"LIMNER_ENGINE": "fake", "LIMNER_FAKE_FAULTS": str(faults)}
+    environment = {"LIMNER_ENGINE": "tests.fake_engine", "LIMNER_FAKE_FAULTS": str(faults)}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
@@ -79,7 +79,11 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     [(["engine", "a red car"], signal.SIGTERM), (["bot", "imagine", "a red car"], signal.SIGINT)],
 )
 def test_a_drawing_that_is_stopped_leaves_no_file(tmp_path, command, number):
-    environment = {"LIMNER_ENGINE": "fake", "LIMNER_FAKE_STEP_SECONDS": "0.5", "LIMNER_DATA": str(tmp_path / "data")}
+    environment = {
+        "LIMNER_ENGINE": "tests.fake_engine",
+        "LIMNER_FAKE_STEP_SECONDS": "0.5",
+        "LIMNER_DATA": str(tmp_path / "data"),
+    }
     process = subprocess.Popen([sys.executable, "-m", *command, "--out", str(tmp_path)], env=environment)
     while not list(tmp_path.glob(".limner-*/0")):
         assert process.poll() is None

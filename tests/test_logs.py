@@ -80,7 +80,7 @@ async def test_neither_prompts_nor_tokens_of_slack_are_logged(heard, tmp_path):
 
 
 async def test_the_process_logs_no_prompt_at_debug(tmp_path):
-    limner = Limner(tmp_path / "data", "fake", LIMNER_LOG_LEVEL="debug", LIMNER_DISCORD_TOKEN="")
+    limner = Limner(tmp_path / "data", "tests.fake_engine", LIMNER_LOG_LEVEL="debug", LIMNER_DISCORD_TOKEN="")
     await limner.start()
     try:
         accepted = await limner.post("/api/commands", text=f"a {WORDS} --quality draft")

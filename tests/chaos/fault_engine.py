@@ -39,7 +39,7 @@ async def run(folder: Path) -> Report:
     script.write_text("")
     clock = lambda: time.time_ns() // 10**6  # noqa: E731
     store = await open_store(folder / "data")
-    house = House(store, clock, folder / "data", LocalEngine("fake", hang_seconds=HANG_SECONDS))
+    house = House(store, clock, folder / "data", LocalEngine("tests.fake_engine", hang_seconds=HANG_SECONDS))
     ada = await store.person(Identity("web", "", "ada"), is_operator=True, now_ms=clock())
     house.open()
     scripts = {f"{mode} {step}": ([f"{mode} {step}"], "delivered") for mode in MODES for step in (FIRST, MIDDLE, LAST)}

@@ -12,7 +12,11 @@ from pathlib import Path
 class Bot:
     def __init__(self, data: Path, planted: str | None = None, **settings: str):
         self.data, self.log, self._planted = data, data.parent / "limner.log", planted
-        self.settings = {"LIMNER_DATA": str(data), "LIMNER_ENGINE": "fake", "LIMNER_WEB_PORT": "0"} | settings
+        self.settings = {
+            "LIMNER_DATA": str(data),
+            "LIMNER_ENGINE": "tests.fake_engine",
+            "LIMNER_WEB_PORT": "0",
+        } | settings
         self._warm: asyncio.subprocess.Process | None = None
         self.pid: int | None = None
         self.left_by_itself: list[int] = []  # exit codes

@@ -171,10 +171,15 @@ class FakeEngine:
         if fault == "slow":
             time.sleep(1)
         if fault == "partial":
-            self._channel.send_raw(b"\x00\x00\x01\x00half")
+            self._channel._stream.sendall(b"\x00\x00\x01\x00half")
             os._exit(1)
         if fault == "garbage":
-            self._channel.send_raw(b"\x00\x00\x00\x05hello")
+            self._channel._stream.sendall(b"\x00\x00\x00\x05hello")
+
+
+def run(channel: Channel) -> None:
+    """What `engine.worker` calls."""
+    FakeEngine(channel).run()
 
 
 def _seed(request: Request, index: int) -> int:
