@@ -45,16 +45,13 @@ class Progress:
         async with asyncio.TaskGroup() as group:
             with self._feed.watch() as changes:
                 async for job_id in changes:
-                    if (live := self._feed.live(job_id)) is None:
-                        if message := self._messages.get(job_id):
-                            message.news.set()
-                    elif job_id in self._messages:
-                        self._messages[job_id].news.set()
-                    else:
+                    live, message = self._feed.live(job_id), self._messages.get(job_id)
+                    if live and message is None:
                         pause = 0.0 if live.kept_after else FIRST_EDIT_SECONDS
-                        self._messages[job_id] = _Message(self._clock() - EDIT_SECONDS + pause)
-                        self._messages[job_id].news.set()
-                        group.create_task(self._follow(job_id, self._messages[job_id]))
+                        message = self._messages[job_id] = _Message(self._clock() - EDIT_SECONDS + pause)
+                        group.create_task(self._follow(job_id, message))
+                    if message:
+                        message.news.set()
 
     async def _follow(self, job_id: str, message: _Message) -> None:
         try:

@@ -43,7 +43,6 @@ class Died:
 
     reason: str
     job_ids: tuple[str, ...]
-    restart_in_seconds: float
 
 
 class NotReady(Exception):
@@ -130,7 +129,7 @@ class LocalEngine:
             log.error("the engine is gone: %s; starting it again in %.1f s", reason, pause)
             if deaths >= DEATHS_IN_A_ROW:
                 log.error("it has died %d times in a row: `limner doctor` looks for the reason", deaths)
-            self._events.put_nowait(Died(reason, tuple(sorted(self._jobs)), pause))
+            self._events.put_nowait(Died(reason, tuple(sorted(self._jobs))))
             self._jobs.clear()
             await asyncio.sleep(pause)
 
