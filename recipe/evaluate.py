@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from .captions import Caption, caption
@@ -67,11 +67,10 @@ def fresh_renders(count: int, first: int = FIRST_SEED) -> Iterator[Tensor]:
 
 def evaluate(folder: Path, count: int, steps: int, guidance: float, device: str) -> dict[str, object]:
     pipeline = load_pipeline(folder).to(device)
-    pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     classifier, prompts = Classifier.load(folder), held_out(count)
     pictures = draw_prompts(pipeline, [p.text for p in prompts], steps, guidance)
     drawn, rendered = (shares(prompts, map(classifier.named, each)) for each in (pictures, fresh_renders(count)))
-    settings = {"prompts": count, "steps": steps, "guidance_scale": guidance, "scheduler": "euler"}
+    settings = {"prompts": count, "steps": steps, "guidance_scale": guidance, "scheduler": "euler_a"}
     return {"overall": drawn["overall"], "drawn": drawn, "rendered": rendered, "settings": settings}
 
 

@@ -4,7 +4,7 @@ import copy
 import json
 from pathlib import Path
 
-from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from engine.builtin.networks import SmallVAE, Upscaler
@@ -44,7 +44,7 @@ def save_pipeline(
         for name, part in (("vae", vae), ("text_encoder", encoder), ("unet", unet))
     }
     pipeline = StableDiffusionPipeline(
-        **half, tokenizer=tokenizer, scheduler=new_scheduler(),
+        **half, tokenizer=tokenizer, scheduler=EulerAncestralDiscreteScheduler.from_config(new_scheduler().config),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(folder, safe_serialization=True)
@@ -59,7 +59,7 @@ def save_upscaler(folder: Path, upscaler: Upscaler) -> None:
 
 
 def load_pipeline(folder: Path = WEIGHTS) -> StableDiffusionPipeline:
-    """In float32; the files are fp16, and transformers would keep its part so."""
+    """In float32, with its own scheduler; the files are fp16, and transformers would keep its part so."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, vae=SmallVAE.from_pretrained(folder / "vae"))
     for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
         part.float()

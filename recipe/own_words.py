@@ -9,8 +9,6 @@ import itertools
 import random
 from pathlib import Path
 
-from diffusers import EulerDiscreteScheduler
-
 from .captions import Caption
 from .evaluate import Shares, draw_prompts, mean, shares
 from .export import WEIGHTS, load_pipeline
@@ -79,7 +77,6 @@ def main() -> None:
         return
     options.folder.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline(options.weights)
-    pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     pictures = enlarged(draw_prompts(pipeline, [each.text for each in told], options.steps, 4.0, seed=options.seed))
     for start in range(0, len(told), PER_SHEET):
         numbers = [str(1 + n) for n in range(start, min(start + PER_SHEET, len(told)))]

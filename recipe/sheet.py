@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from diffusers import EulerDiscreteScheduler
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
@@ -70,7 +69,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     pipeline = load_pipeline(options.weights)
-    pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     pictures = draw_prompts(pipeline, PROMPTS, options.steps, 4.0, batch=4, seed=options.seed)
     sheet(enlarged(pictures), PROMPTS).save(options.file, quality=85)
 
