@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from bot.errors import EraseUnconfirmed, Unavailable
 from bot.jobs import Job, Person
-from bot.store import Forgotten, Store
+from bot.store import Forgotten, Store, erased
 from bot.store.privacy import Kind
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,8 @@ class Privacy:
     async def erase(self, person: Person) -> None:
         """Everything but a random number in the ledger. Messages on platforms are removed as soon as those allow it."""
         await self._end_jobs(person)
+        identities = (await self._records.everything(person))["identities"]
+        await asyncio.to_thread(erased.note, self._data / erased.FOLDER, identities, self._now_ms())
         await self._remove(await self._records.erase(person.id, self._now_ms()))
         await self._scrub(SCRUBBED_AT_ONCE_BYTES)
         log.info("a person was erased")
@@ -107,8 +109,9 @@ class Privacy:
             "jobs": await self._forget("jobs", keep.jobs),
             "people": await self._forget_idle(),
             "left files": await self._sweep(),
-            "backups": await asyncio.to_thread(_remove_copies, self._data, self._before(keep.backups)),
+            "backups": await self._remove_copies("backups/*", "limner.db.before-*"),
         }
+        await self._remove_copies(f"{erased.FOLDER}/*")  # they were needed as long as there were older copies
         await self._scrub()
         if any(done.values()):
             log.info("forgotten: %s", ", ".join(f"{number} {what}" for what, number in done.items() if number))
@@ -144,6 +147,11 @@ class Privacy:
         await self._remove(Forgotten((), tuple(unused)))
         return len(left) + len(unused)
 
+    async def _remove_copies(self, *patterns: str) -> int:
+        """Backups, and databases that a restored one took the place of."""
+        copies = [path for pattern in patterns for path in self._data.glob(pattern)]
+        return await asyncio.to_thread(_remove_older, copies, self._before(self._retention.backups))
+
     async def _scrub(self, at_most_bytes: int | None = None) -> None:
         try:
             reason = "" if await self._records.scrub(at_most_bytes) else "it is read just now"
@@ -174,9 +182,7 @@ def _zipped(
     return Export(file, left_out)
 
 
-def _remove_copies(data: Path, before_ms: int) -> int:
-    """Backups, and databases that a restored one took the place of."""
-    copies = [*data.glob("backups/*"), *data.glob("limner.db.before-*")]
+def _remove_older(copies: Sequence[Path], before_ms: int) -> int:
     old = [path for path in copies if path.is_file() and path.stat().st_mtime < before_ms / 1000]
     for path in old:
         path.unlink(missing_ok=True)

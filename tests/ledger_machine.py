@@ -21,7 +21,7 @@ from bot.allowances import EVERYWHERE, Limits, Rule, Window
 from bot.errors import AboveCap, QuotaExceeded
 from bot.jobs import Identity, Image, Place, Status
 from bot.store import Act, Store
-from bot.store.connection import DataLock, _open
+from bot.store.connection import DataLock, connect
 from tests.house import Clock, a_draw, wanted
 
 ALLOWANCE, POOL, CAP = 12, 30, 20
@@ -82,7 +82,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def open(self):
         self.lock = DataLock(Path(self.directory.name))
-        self.conn = _open(Path(self.directory.name) / "limner.db")
+        self.conn = connect(Path(self.directory.name) / "limner.db")
         self.conn.execute("PRAGMA synchronous = OFF")  # what survives a loss of power is tested elsewhere
         self.store = Store(Inline(self.conn), self.lock)
 
@@ -295,7 +295,7 @@ class LedgerMachine(RuleBasedStateMachine):
 def _empty() -> Path:
     """A database of this version with nothing in it."""
     file = Path(_FOLDER.name) / "limner.db"
-    _open(file).close()
+    connect(file).close()
     return file
 
 

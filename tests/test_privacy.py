@@ -9,13 +9,14 @@ import msgspec
 import pytest
 from PIL import Image
 
+from bot.allowances import EVERYWHERE
 from bot.commands import Imagine
 from bot.controls import Press
 from bot.errors import Blocked, Unknown
 from bot.errors import Forgotten as WordsForgotten
 from bot.jobs import Identity, Place
 from bot.privacy import DAY_MS, Privacy, Retention
-from bot.store import Act, Halt
+from bot.store import Act, Halt, backup, open_store
 from tests.house import NO_LIMITS, PAGE, wanted
 
 ID, NAME, WORDS = "81723645190283746", "Canaria Quillfeather", "zanzibar wombat"
@@ -103,6 +104,33 @@ async def test_erasing_leaves_no_trace_of_a_person(house, store, clock, ada, can
     again = await house.studio.person(Identity("discord", "", ID, NAME))
     assert again.id != canary.id
     assert await house.studio.history(again) == []
+
+
+async def test_a_copy_that_is_restored_brings_nobody_back_who_was_erased_since(
+    house, store, clock, ada, canary, privacy, draw_for, tmp_path
+):
+    data, (before, after) = house.spool.parent, (tmp_path / "before", tmp_path / "after")
+    await draw_for(canary, f"a {WORDS}")
+    kept = await draw_for(ada, "a boat")
+    backup.back_up(data / "limner.db", before)
+    assert traces(before, ID, NAME, WORDS)
+    clock.pass_seconds(60)
+    await privacy.erase(canary)
+    clock.pass_seconds(60)
+    await draw_for(await house.studio.person(Identity("discord", "", ID)), "a car")  # somebody new now
+    backup.back_up(data / "limner.db", after)
+    await house.close()
+    await store.close()
+    for copies, people in ((before, []), (after, [ID])):
+        backup.restore(*backup.backups(copies), data / "limner.db")
+        again = await open_store(data)
+        named = await again.rules.named("discord", "", ID, EVERYWHERE)
+        problems, others = await again.ledger_problems(), await again.job(kept.id)
+        await again.close()
+        assert [who.user_id for _, who in named] == people
+        assert (problems, others.request.draw.prompt) == ([], "a boat")
+        found = [each for each in traces(data, ID, NAME, WORDS) if ".before-" not in each]
+        assert found == [f"limner.db: {each}" for each in people]
 
 
 async def test_no_freed_page_keeps_a_trace_where_the_database_is_too_large_to_be_scrubbed_at_once(
@@ -240,18 +268,24 @@ async def test_what_a_crash_left_and_old_backups_go(house, clock, canary, privac
     left = house.spool / "zz99"
     left.mkdir()
     (left / "0.png").write_bytes(b"x")
-    backup = house.spool.parent / "backups" / "limner-old.db"
-    backup.parent.mkdir(exist_ok=True)
-    backup.write_bytes(b"x")
-    os.utime(backup, (clock() / 1000 - 20 * 86_400,) * 2)
+    copy = house.spool.parent / "backups" / "limner-old.db"
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_bytes(b"x")
+    os.utime(copy, (clock() / 1000 - 20 * 86_400,) * 2)
     aside = house.spool.parent / "limner.db.before-20200101T000000"  # of a backup that was restored
     aside.write_bytes(b"x")
     os.utime(aside, (clock() / 1000 - 20 * 86_400,) * 2)
-    fresh = backup.with_name("limner-new.db")
+    fresh = copy.with_name("limner-new.db")
     fresh.write_bytes(b"x")
     os.utime(fresh, (clock() / 1000,) * 2)
+    noted = [house.spool.parent / "erased" / f"{age}-00-00" for age in (20, 10)]
+    noted[0].parent.mkdir()
+    for path, days in zip(noted, (20, 10), strict=True):
+        path.touch()
+        os.utime(path, (clock() / 1000 - days * 86_400,) * 2)
     done = await privacy.purge()
     assert (done["left files"], done["backups"]) == (1, 2)
+    assert [path.exists() for path in noted] == [False, True]  # as long as there may be a copy
     assert not aside.exists()
     assert not left.exists()
     assert fresh.exists()

@@ -3,12 +3,13 @@
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.errors import CannotStart
-from bot.store import ledger
+from bot.store import erased, ledger
 from bot.store.connection import DataLock, cannot_open, read_migrations, reading
 
 # What would outlive its time in a copy: answers to interactions that are known to have arrived.
@@ -65,6 +66,7 @@ def restore(backup: Path, file: Path) -> Path | None:
         draft = file.with_suffix(".restoring")
         shutil.copyfile(backup, draft)
         draft.chmod(0o600)
+        erased.erase_again(draft, file.with_name(erased.FOLDER), time.time_ns() // 10**6)
         _sync(draft)
         aside = file.with_name(f"{file.name}.before-{_now()}")
         moved = [part for part in ("", "-wal", "-shm") if file.with_name(file.name + part).exists()]

@@ -230,13 +230,13 @@ def write_problem(folder: Path) -> OSError | None:
 
 async def open_database(file: Path) -> Database:
     """Open, check and migrate. Raises CannotStart for a database that is damaged, newer or not writable."""
-    conn = await asyncio.to_thread(_open, file)
+    conn = await asyncio.to_thread(connect, file)
     database = Database(lambda: conn, iter_chunk_size=64)
     await database
     return database
 
 
-def _open(file: Path) -> sqlite3.Connection:
+def connect(file: Path) -> sqlite3.Connection:
     conn: sqlite3.Connection | None = None
     if not file.exists() and any(file.parent.glob("backups/limner-*.db")):
         raise CannotStart(

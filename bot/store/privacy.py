@@ -83,7 +83,7 @@ class Privacy:
 
     async def erase(self, person_id: int, now_ms: int) -> Forgotten:
         """Everything of the person but a random number, and what others made of their words and pictures."""
-        return await self._database.run(lambda conn: _erase(conn, person_id, now_ms))
+        return await self._database.run(lambda conn: erase_person(conn, person_id, now_ms))
 
     async def forget(self, what: Kind, before_ms: int) -> Forgotten:
         """Of jobs that ended before, some at once: images, what people typed, or all but their numbers."""
@@ -110,10 +110,10 @@ class Privacy:
 
         Everybody waits for it. False where somebody reads just now.
         """
-        return await self._database.maintain(lambda conn: _scrub(conn, at_most_bytes))
+        return await self._database.maintain(lambda conn: scrub(conn, at_most_bytes))
 
 
-def _erase(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
+def erase_person(conn: sqlite3.Connection, person_id: int, now_ms: int) -> Forgotten:
     own = jobs.select(conn, "person_id = ?", (person_id,))
     for job in own:
         _require_over(conn, job, now_ms)
@@ -238,7 +238,7 @@ def _shut_out(conn: sqlite3.Connection, person_id: int, now_ms: int) -> None:
             conn.execute("INSERT INTO shut_out VALUES (?, ?, ?, ?, ?)", values)
 
 
-def _scrub(conn: sqlite3.Connection, at_most_bytes: int | None) -> bool:
+def scrub(conn: sqlite3.Connection, at_most_bytes: int | None = None) -> bool:
     is_due = conn.execute("SELECT 1 FROM notes WHERE name = ?", (_TO_SCRUB,)).fetchone() is not None
     size_sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
     if is_due and at_most_bytes is not None:  # what was deleted is overwritten at once; its old pages go with the purge
