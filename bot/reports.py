@@ -40,8 +40,9 @@ def _change(entry: Entry, quote: Callable[[str], str], zone: tzinfo, measure: st
 def _about(entry: Entry, quote: Callable[[str], str]) -> str:
     if entry.verb.startswith("job "):
         return f"`{entry.subject}`"
-    if entry.person:
-        return f"@{quote(clip(entry.person, 80))}" + (f", {quote(entry.subject)}" if entry.subject else "")
+    if entry.person is not None:
+        who = f"@{quote(clip(entry.person, 80))}" if entry.person else "Somebody who was erased"
+        return f"{who}, {quote(entry.subject)}" if entry.subject else who
     return quote(clip(entry.subject, 80)) or ("Everywhere" if entry.scope == EVERYWHERE else "Here")
 
 

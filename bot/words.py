@@ -153,13 +153,13 @@ def _require_quick(pattern: str) -> None:
         if _size(pattern) > MAX_COUNT:
             raise TimeoutError
         if _searched(pattern, "") is not None:
-            raise BadOption(f"The rule {pattern}", "finds every prompt", allowed="it must need a letter at least")
+            raise BadOption(pattern, "finds every prompt", allowed="it must need a letter at least")
         for letter in {*pattern, "a", " "}:  # a repetition in another shows where what follows it never comes
             _searched(pattern, letter * 100 + "\N{SNOWMAN}")
     except (regex.error, RecursionError, OverflowError, ValueError) as error:
-        raise BadOption(f"The rule {pattern}", f"is no regular expression: {error}") from None
+        raise BadOption(pattern, f"is no regular expression: {error}") from None
     except TimeoutError:
-        raise BadOption(f"The rule {pattern}", "takes too long", allowed="without one repetition in another") from None
+        raise BadOption(pattern, "takes too long", allowed="without one repetition in another") from None
 
 
 def _size(pattern: str) -> int:

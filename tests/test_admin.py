@@ -427,6 +427,17 @@ async def test_every_role_may_do_what_is_its_own_and_nothing_else(desk, verb, au
         assert len(await desk.house.store.rules.entries(EVERYWHERE, 100)) == audited
 
 
+async def test_an_order_about_somebody_who_was_erased_does_not_read_as_one_about_everybody(desk):
+    await desk.operator("block ada")
+    await desk.operator("pause")
+    await desk.operator("privacy erase ada yes", place=PAGE)
+    lines = (await desk.operator("audit --at everywhere")).splitlines()
+    assert [line.partition(" · ")[2] for line in lines] == [
+        "privacy erase Somebody: known → erased", "pause Everywhere: drawing → paused",
+        "block Somebody who was erased: not blocked → blocked",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("verb", [verb for verb in FORMS if FORMS[verb].on_machine])
 async def test_what_is_for_the_machine_is_not_done_in_a_chat(desk, verb):
     [job] = await desk.draws("ada")

@@ -14,7 +14,8 @@ _WRITE = """
 _ENTRIES = """
     SELECT audit.*,
         coalesce((SELECT name FROM identities WHERE person_id = actor_id AND platform <> 'web'), '') AS actor,
-        coalesce((SELECT iif(name = '', user_id, name) FROM identities i WHERE i.person_id = audit.person_id), '')
+        iif(person_id IS NULL, NULL,
+            coalesce((SELECT iif(name = '', user_id, name) FROM identities i WHERE i.person_id = audit.person_id), ''))
             AS person
     FROM audit WHERE {}
 """
@@ -71,7 +72,7 @@ class Entry:
     authority: str
     scope: Scope
     verb: str
-    person: str  # whom it is about; empty: nobody, or a person who was erased
+    person: str | None  # whom it is about; empty: a person who was erased
     subject: str
     before: str
     after: str
