@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from bot.allowances import EVERYWHERE
+from bot.allowances import EVERYWHERE, Rule
 from bot.commands import Imagine
 from bot.controls import Press
 from bot.errors import Blocked, Unknown
@@ -203,8 +203,11 @@ async def test_being_erased_ends_no_block(house, store, clock, ada, canary, priv
     assert await draw_for(await house.studio.person(Identity("discord", "", ID, NAME)), "a boat")
 
 
-async def test_an_export_holds_what_is_kept_and_the_pictures(house, canary, privacy, draw_for):
+async def test_an_export_holds_what_is_kept_and_the_pictures(house, store, ada, canary, privacy, draw_for):
     job = await draw_for(canary, f"a {WORDS}")
+    for person in (ada, canary):
+        order = Act(f"for {person.id}", 0, ada.id, "operator", EVERYWHERE, "quota set")
+        await store.rules.allow(order, Rule(EVERYWHERE, "person", str(person.id), units=40 + person.id), NO_LIMITS)
     export = await privacy.export(canary)
     with export.file, zipfile.ZipFile(export.file) as archive:
         rows = json.loads(archive.read("limner.json"))
@@ -213,6 +216,7 @@ async def test_an_export_holds_what_is_kept_and_the_pictures(house, canary, priv
     assert rows["identities"][0]["user_id"] == ID
     assert WORDS in rows["jobs"][0]["request"]
     assert {entry["kind"] for entry in rows["ledger"]} >= {"reserve", "charge"}
+    assert [rule["units"] for rule in rows["allowances"]] == [40 + canary.id]
     assert export.left_out == 0
 
 

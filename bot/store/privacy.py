@@ -74,9 +74,11 @@ class Privacy:
         """All rows that are of the person, by table."""
 
         def question(conn: sqlite3.Connection) -> dict[str, list[dict[str, Any]]]:
+            wheres = dict.fromkeys(_OF_PERSON, "person_id = ?")
+            wheres["allowances"] = "subject = 'person' AND CAST(subject_id AS INTEGER) = ?"
             return {
-                table: [dict(row) for row in conn.execute(f"SELECT * FROM {table} WHERE person_id = ?", (person.id,))]
-                for table in _OF_PERSON
+                table: [dict(row) for row in conn.execute(f"SELECT * FROM {table} WHERE {where}", (person.id,))]
+                for table, where in wheres.items()
             }
 
         return await self._database.read(question)
