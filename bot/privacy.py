@@ -83,10 +83,16 @@ class Privacy:
         raise EraseUnconfirmed(jobs=kept.jobs, images=kept.images, named=named)
 
     async def erase(self, person: Person) -> None:
-        """Everything but a random number in the ledger. Messages on platforms are removed as soon as those allow it."""
-        await self._end_jobs(person)
+        """Everything but a random number in the ledger. Messages on platforms are removed as soon as those allow it.
+
+        Raises Unavailable, before anything is gone, where it cannot be kept that no backup may bring them back.
+        """
         identities = (await self._records.everything(person))["identities"]
-        await asyncio.to_thread(erased.note, self._data / erased.FOLDER, identities, self._now_ms())
+        try:
+            await asyncio.to_thread(erased.note, self._data / erased.FOLDER, identities, self._now_ms())
+        except OSError as error:
+            raise Unavailable(f"nothing can be written to the folder {erased.FOLDER} ({error.strerror})") from error
+        await self._end_jobs(person)
         await self._remove(await self._records.erase(person.id, self._now_ms()))
         await self._scrub(SCRUBBED_AT_ONCE_BYTES)
         log.info("a person was erased")

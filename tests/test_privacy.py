@@ -12,7 +12,7 @@ from PIL import Image
 from bot.allowances import EVERYWHERE, Rule
 from bot.commands import Imagine
 from bot.controls import Press
-from bot.errors import Blocked, Unknown
+from bot.errors import Blocked, Unavailable, Unknown
 from bot.errors import Forgotten as WordsForgotten
 from bot.jobs import Identity, Place
 from bot.privacy import DAY_MS, Privacy, Retention
@@ -131,6 +131,14 @@ async def test_a_copy_that_is_restored_brings_nobody_back_who_was_erased_since(
         assert (problems, others.request.draw.prompt) == ([], "a boat")
         found = [each for each in traces(data, ID, NAME, WORDS) if ".before-" not in each]
         assert found == [f"limner.db: {each}" for each in people]
+
+
+async def test_nothing_is_erased_where_it_cannot_be_kept_for_later_restores(house, store, canary, privacy, draw_for):
+    await draw_for(canary, f"a {WORDS}")
+    (house.spool.parent / "erased").write_text("in its way")
+    with pytest.raises(Unavailable, match="erased"):
+        await privacy.erase(canary)
+    assert (await store.history(canary, 1))[0].request.draw.prompt == f"a {WORDS}"
 
 
 async def test_no_freed_page_keeps_a_trace_where_the_database_is_too_large_to_be_scrubbed_at_once(
