@@ -305,18 +305,15 @@ class Studio:
 
     async def _with_a_way_out(self, refusal: QuotaExceeded | QueueFull, person: Person, wanted: Wanted) -> Refused:
         """The same refusal with the smaller request that fits now, or with the time until there is room."""
+        request, models = wanted.request, self._rules.models
         if isinstance(refusal, QueueFull):
             view = await self.queue(person)
             starts = [live.starts_at_ms for _, live in view.own if live and live.starts_at_ms]
             refusal.wait_seconds, refusal.starts_at_ms = view.wait_seconds, min(starts, default=None)
-        elif found := self._smaller(wanted.request, refusal.left):
-            refusal.smaller = (prompt.to_text(found[0], self._rules.models), found[1])
+        elif isinstance(request, Draw) and request.init_image is None:  # no command can name an image
+            found = quota.smaller(request, models, refusal.left)
+            refusal.smaller = found and (prompt.to_text(found[0], models), found[1])
         return refusal
-
-    def _smaller(self, request: Request, left: int) -> tuple[Draw, int] | None:
-        if isinstance(request, Draw) and request.init_image is None:  # no command can name an image
-            return quota.smaller(request, self._rules.models, left)
-        return None
 
     def _price(self, request: Request) -> int:
         """Raises Unknown if the catalogue no longer has the request's model."""

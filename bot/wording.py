@@ -211,12 +211,6 @@ _FAILURES: Mapping[FailureKind, str] = {
 }
 
 
-def _after_failure(kind: FailureKind) -> tuple[Action, ...]:
-    if kind in ("out_of_memory", "timed_out"):
-        return (Action("Try as draft", verb="remix", command="--quality draft"),)
-    return (Action(LABELS["again"], verb="again"),) if kind == "internal" else ()
-
-
 def broken(reference: str) -> Sentence:
     """A fault of ours; `reference` stands in the log."""
     return Sentence("Something broke", f"Where you see no job, nothing was charged. Ref {reference}.")
@@ -229,8 +223,10 @@ def actions(job: Job) -> tuple[Action, ...]:
             verbs = ["reroll", "remix", "vary"] + ["full_size"] * (job.request.quality == "draft")
         case Status.CANCELLED | Status.UNDELIVERABLE:
             verbs = ["again"]
+        case Status.FAILED if job.failure in ("out_of_memory", "timed_out"):
+            return (Action("Try as draft", verb="remix", command="--quality draft"),)
         case Status.FAILED:
-            return _after_failure(job.failure or "internal")
+            verbs = ["again"] if job.failure in ("internal", None) else []
         case Status.RENDERED:
             verbs = []
         case _:

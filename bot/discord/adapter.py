@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +43,7 @@ class DiscordAdapter:
             fresh = await self._store.job(job.id)
             if fresh is None or (live is not None and fresh.status.is_over):
                 return  # its end was shown meanwhile
-            files = [attachments.preview(live.preview)] if live and live.preview else []
+            files = [discord.File(io.BytesIO(live.preview), "preview.jpg")] if live and live.preview else []
             await self._put(fresh, await self._content(fresh, live), files)
 
     async def deliver(self, job: Job, settle: Settle) -> None:
@@ -137,8 +138,10 @@ class DiscordAdapter:
             try:
                 await self._edit(job.place, job, content, files)
             except discord.HTTPException as error:
+                if fault(error) == Fault.NO_PERMISSION:
+                    raise Undeliverable(f"the bot may not post there ({error.code})") from error
                 if fault(error) not in (Fault.NO_MESSAGE, Fault.NO_CHANNEL):
-                    raise self._refused(error) from error
+                    raise
                 if job.status in (Status.RENDERED, Status.FAILED, Status.CANCELLED):
                     await self._edit(await self._post(job, content), job, content, _again(files))
 
@@ -265,11 +268,6 @@ class DiscordAdapter:
             )
         except discord.HTTPException as error:
             log.info("job %s: its person was not told that it is ready (%s)", job.id, error.code)
-
-    def _refused(self, error: discord.HTTPException) -> Exception:
-        if fault(error) == Fault.NO_PERMISSION:
-            return Undeliverable(f"the bot may not post there ({error.code})")
-        return error
 
 
 def nonce(name: str) -> str:

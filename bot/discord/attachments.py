@@ -48,10 +48,6 @@ def require_sight(job: Job, *, is_age_restricted: bool) -> None:
         raise AgeRestricted
 
 
-def preview(jpeg: bytes) -> discord.File:
-    return discord.File(io.BytesIO(jpeg), "preview.jpg")
-
-
 def _fitted(original: Path, limit: int) -> tuple[bytes, int | None]:
     """The JPEG, and its quality if it had to be lowered."""
     jpeg = original.with_suffix(".jpg")

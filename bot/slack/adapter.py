@@ -30,9 +30,9 @@ _NOWHERE = (Fault.NOT_INVITED, Fault.ARCHIVED, Fault.CLOSED)
 class Unposted(Undeliverable):
     """`fault` says why nothing can be said there."""
 
-    def __init__(self, reason: Fault, name: str):
-        super().__init__(f"the bot may not post there ({name})")
-        self.fault = reason
+    def __init__(self, error: SlackApiError):
+        super().__init__(f"the bot may not post there ({name_of(error)})")
+        self.fault = fault(error)
 
 
 class SlackAdapter:
@@ -151,7 +151,7 @@ class SlackAdapter:
             await self._web.chat_update(channel=place.channel_id, ts=place.message_id, **message)
         except SlackApiError as error:
             if fault(error) in _NOWHERE:
-                raise Unposted(fault(error), name_of(error)) from error
+                raise Unposted(error) from error
             if fault(error) != Fault.NO_MESSAGE:
                 raise
             if job.status in (Status.RENDERED, Status.FAILED, Status.CANCELLED):
@@ -175,7 +175,7 @@ class SlackAdapter:
                 lost = replace(job, place=replace(job.place, thread_id=None), lineage=None)
                 return await self._post(lost, message)
             if fault(error) in _NOWHERE:
-                raise Unposted(fault(error), name_of(error)) from error
+                raise Unposted(error) from error
             raise
         self._unsure.discard(job.id)
         message_id = str(posted["ts"])

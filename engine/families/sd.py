@@ -104,13 +104,12 @@ class StableDiffusion:
         return image
 
     def _advance(self, image: Denoising, output: Tensor, time: Tensor) -> None:
-        extra = {} if isinstance(image.scheduler, DPMSolverMultistepScheduler) else {"generator": image.generator}
-        if isinstance(image.scheduler, EulerAncestralDiscreteScheduler | DDIMScheduler | EulerDiscreteScheduler):
-            result = image.scheduler.step(output, time, image.latents, **extra)
-            image.latents, image.clean = result.prev_sample, result.pred_original_sample
+        if isinstance(image.scheduler, DPMSolverMultistepScheduler):
+            image.latents = image.scheduler.step(output, time, image.latents).prev_sample
+            image.clean = image.scheduler.model_outputs[-1]  # it keeps its guesses of the clean latents
         else:
-            image.latents = image.scheduler.step(output, time, image.latents, return_dict=False)[0]
-            image.clean = image.scheduler.model_outputs[-1]  # DPM-Solver++ keeps its guesses of the clean latents
+            result = image.scheduler.step(output, time, image.latents, generator=image.generator)
+            image.latents, image.clean = result.prev_sample, result.pred_original_sample
         image.step += 1
         if image.kept:
             self._keep_outside(image, image.kept)
