@@ -19,13 +19,12 @@ from bot.errors import BadOption, NoAuthority, Refused, Unknown
 from bot.jobs import ChannelPolicy, Identity, Job, Person, Place
 from bot.moderating import Moderating
 from bot.orders import FORMS, Authority, Order, read_order
-from bot.phrases import When, clip
+from bot.phrases import Quote, When, clip
 from bot.store import Act, Entry, Halt, Store
 from bot.studio import Studio
 
 log = logging.getLogger(__name__)
 
-Quote = Callable[[str], str]  # how a platform shows a person's text as it stands
 AUDIT_LINES, STATS_DAYS, GRANT_MS = 10, 14, DAY_MS
 MAX_EXPORT_BYTES = 128 * 2**20  # it is sent whole
 

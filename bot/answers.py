@@ -1,12 +1,12 @@
 """What people read when they ask: info, quota, queue, history, models, help. Plain text, a fact a line."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 from bot.commands import ASKS
 from bot.defaults import as_flags
 from bot.jobs import Job
-from bot.phrases import When, clip, counted, duration, said, units
+from bot.phrases import Quote, When, clip, counted, duration, said, units
 from bot.privacy import Export, Kept
 from bot.quota import bar
 from bot.store import Account
@@ -16,8 +16,6 @@ from bot.wording import LINEAGE, status_line, title
 from engine.builtin.words import unknown_words
 from engine.catalogue import Catalogue
 from engine.protocol import Draw
-
-Quote = Callable[[str], str]  # how a platform shows a person's text as it stands
 
 FLAG_HELP: Mapping[str, str] = {
     "--ar W:H": "shape, from 1:3 to 3:1",

@@ -4,7 +4,7 @@ from bot import answers
 from bot.commands import Ask
 from bot.controls import Press
 from bot.jobs import Job, Person, Place
-from bot.phrases import When
+from bot.phrases import Quote, When
 from bot.privacy import Export
 from bot.studio import Studio
 
@@ -18,7 +18,7 @@ async def answer(
     ask: Ask,
     *,
     when: When,
-    quote: answers.Quote = str,
+    quote: Quote = str,
     file_bytes: int | None = None,
 ) -> str | Job | Press | Export:
     """What is read, the job that it is about, the button that it stands for, or a file for the asker alone.

@@ -10,7 +10,7 @@ from bot import answers, flags, words
 from bot.allowances import EVERYWHERE
 from bot.errors import BadOption, Unknown
 from bot.jobs import ChannelPolicy, Place
-from bot.phrases import When
+from bot.phrases import Quote, When
 from bot.store import Act, Entry, Store
 from bot.studio import Studio
 
@@ -49,7 +49,7 @@ class Moderating:
             raise BadOption(name, "is no rule here", nearest=near, allowed=", ".join(known) or "there is none")
         return await self._records.set_rule(act.scope, name, None, act=act)
 
-    async def test_words(self, act: Act, text: str, when: When, quote: answers.Quote) -> str:
+    async def test_words(self, act: Act, text: str, when: When, quote: Quote) -> str:
         """Which rule a prompt breaks, or what an incident was: `B-31`. Raises Unknown for one of another place."""
         if match := _INCIDENT.fullmatch(text.strip()):
             found = await self._records.incident(int(match[1]), None if act.scope == EVERYWHERE else act.scope)

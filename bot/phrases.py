@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 MAX_SHOWN = 300  # characters of a prompt in a message
 
 When = Callable[[int], str]  # UTC milliseconds → "in 2 min", "<t:…:R>"
+Quote = Callable[[str], str]  # how a platform shows a person's text as it stands
 
 
 def utc(ms: int) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from statistics import median
@@ -12,7 +12,7 @@ from bot.allowances import EVERYWHERE, Limits, Rule, Scope, Window
 from bot.feed import Live
 from bot.jobs import Job
 from bot.orders import FORMS, Authority
-from bot.phrases import When, clip, counted, date, duration, said, units
+from bot.phrases import Quote, When, clip, counted, date, duration, said, units
 from bot.store import Entry
 from bot.store.statistics import Done
 from bot.wording import status_line, title
@@ -25,19 +25,19 @@ NO_DOCTOR = "Run `limner doctor` on the machine itself."
 _NAMES = {"person": "a person", "role": "role", "place": "all together", "default": "everyone"}
 
 
-def changed(entry: Entry, window: Window, quote: Callable[[str], str]) -> str:
+def changed(entry: Entry, window: Window, quote: Quote) -> str:
     """`@ada: 20 → 40 units a day, until 1 Dec · "thanks" · by @bob · logged #118`."""
     parts = [_change(entry, quote, window.zone, _measure(entry, window.span))]
     parts += [said(entry.reason)] if entry.reason else []
     return " · ".join([*parts, f"by {_actor(entry, quote)}", f"logged #{entry.number}"])
 
 
-def _change(entry: Entry, quote: Callable[[str], str], zone: tzinfo, measure: str = "") -> str:
+def _change(entry: Entry, quote: Quote, zone: tzinfo, measure: str = "") -> str:
     until = f", until {date(entry.ends_ms, zone, entry.at_ms)}" if entry.ends_ms else ""
     return f"{_about(entry, quote)}: {entry.before} → {entry.after}{measure}{until}"
 
 
-def _about(entry: Entry, quote: Callable[[str], str]) -> str:
+def _about(entry: Entry, quote: Quote) -> str:
     if entry.verb.startswith("job "):
         return f"`{entry.subject}`"
     if entry.person is not None:
@@ -46,7 +46,7 @@ def _about(entry: Entry, quote: Callable[[str], str]) -> str:
     return quote(clip(entry.subject, 80)) or ("Everywhere" if entry.scope == EVERYWHERE else "Here")
 
 
-def _actor(entry: Entry, quote: Callable[[str], str]) -> str:
+def _actor(entry: Entry, quote: Quote) -> str:
     return f"@{quote(clip(entry.actor, 80))}" if entry.actor else f"the {entry.authority}"
 
 
@@ -56,7 +56,7 @@ def _measure(entry: Entry, span: str) -> str:
     return f" units a {span}" if entry.verb.startswith("quota ") and entry.after.isdecimal() else ""
 
 
-def audit(entries: Sequence[Entry], zone: tzinfo, quote: Callable[[str], str]) -> str:
+def audit(entries: Sequence[Entry], zone: tzinfo, quote: Quote) -> str:
     """The last changes, newest first."""
     lines = []
     for entry in entries:
@@ -98,7 +98,7 @@ def rules(
     limits: Limits,
     scope: Scope,
     zone: tzinfo,
-    quote: Callable[[str], str],
+    quote: Quote,
 ) -> str:
     """What is set at a scope and everywhere, and the operator's settings; `roles` are names by id."""
     span = limits.window.span
@@ -115,7 +115,7 @@ def rules(
     return "\n".join(lines)
 
 
-def job(it: Job, live: Live | None, when: When, quote: Callable[[str], str]) -> str:
+def job(it: Job, live: Live | None, when: When, quote: Quote) -> str:
     return (
         f"`{it.id}` {quote(title(it))} — {status_line(it, live, when)} · {units(it.units)}, asked {when(it.created_ms)}"
     )

@@ -74,7 +74,9 @@ class DiscordAdapter:
             return job.place if job.place.message_id else await self._post(job, await self._content(job, live))
 
     async def remove(self, job: Job) -> None:
-        """Take the pictures of a deleted job, or of some of its images, out of its message."""
+        """Take the pictures of a deleted job, or of some of its images, out of the message that everybody sees."""
+        if job.place.message_id is None or job.is_private:
+            return
         async with self._locks.of(job):
             found = await self._pictures(job, self.file_bytes(job.place))
             await self._put(job, await self._content(job, None, found.remark), found.files)

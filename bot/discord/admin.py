@@ -77,8 +77,7 @@ class GuildPlatform:
         return (str(found[0].id), found[0].name) if found else None
 
     async def remove(self, job: Job) -> None:
-        if job.place.message_id and not job.is_private:
-            await self._adapter.remove(job)
+        await self._adapter.remove(job)
 
     def _guild(self, workspace_id: str) -> discord.Guild | None:
         return self._client.get_guild(int(workspace_id)) if workspace_id.isdecimal() else None

@@ -294,8 +294,7 @@ class Desk:
         await interaction.response.defer(ephemeral=True, thinking=True)
         is_moderator = await self._moderates(interaction, job_id)
         job = await self._studio.delete(person, job_id, index, place, is_moderator=is_moderator)
-        if job.place.message_id and not job.is_private:
-            await self._adapter.remove(job)
+        await self._adapter.remove(job)
         await tell(interaction, f"Deleted `{job_id}`{'' if index is None else f' image {index + 1}'}.")
 
     async def _moderates(self, interaction: discord.Interaction, job_id: str) -> bool:

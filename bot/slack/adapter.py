@@ -84,6 +84,8 @@ class SlackAdapter:
 
     async def remove(self, job: Job) -> None:
         """Take the pictures of a deleted job, or of some of its images, out of its message and off Slack."""
+        if job.place.message_id is None:
+            return
         async with self._locks.of(job):
             files = await self._store.chat.uploads(job.id)
             kept = {image.index: files[image.index] for image in job.stored if image.index in files}

@@ -31,5 +31,4 @@ class WorkspacePlatform:
         return found[0] if found else None
 
     async def remove(self, job: Job) -> None:
-        if job.place.message_id:
-            await self._adapter.remove(job)
+        await self._adapter.remove(job)

@@ -200,8 +200,7 @@ class Desk:
             case "delete":
                 is_moderator = await self._moderates(asked, person, job)
                 job = await self._studio.delete(person, job.id, press.index, place, is_moderator=is_moderator)
-                if job.place.message_id:
-                    await self._adapter.remove(job)
+                await self._adapter.remove(job)
                 await turn.say(f"Deleted `{job.id}` image {press.index + 1}.")
             case "how" | "original":
                 await private.file(turn, self._adapter, job, press)
