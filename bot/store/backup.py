@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.errors import CannotStart
 from bot.store import erased, ledger
-from bot.store.connection import DataLock, cannot_open, read_migrations, reading
+from bot.store.connection import DataLock, cannot_open, read_migrations, reading, sync
 
 # What would outlive its time in a copy: answers to interactions that are known to have arrived.
 _FORGET = "DELETE FROM callbacks WHERE job_id NOT IN (SELECT id FROM jobs WHERE status = 'received')"
@@ -37,7 +37,7 @@ def back_up(file: Path, folder: Path, *, keep: int | None = None) -> Path:
         _finish(draft)
         _require_whole(draft)
         draft.replace(target)
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         _remove(draft)
         raise CannotStart(f"{target} cannot be written ({error.strerror}).", exit_code=75) from error
@@ -67,14 +67,14 @@ def restore(backup: Path, file: Path) -> Path | None:
         shutil.copyfile(backup, draft)
         draft.chmod(0o600)
         erased.erase_again(draft, file.with_name(erased.FOLDER), time.time_ns() // 10**6)
-        _sync(draft)
+        sync(draft)
         aside = file.with_name(f"{file.name}.before-{_now()}")
         moved = [part for part in ("", "-wal", "-shm") if file.with_name(file.name + part).exists()]
         for part in moved:  # somebody may still get something out of it
             put_aside = file.with_name(file.name + part).rename(aside.with_name(aside.name + part))
             put_aside.touch()  # it is kept as long as a backup that was made now
         draft.replace(file)
-        _sync(file.parent)
+        sync(file.parent)
         return aside if moved else None
     except OSError as error:
         raise CannotStart(f"{backup} cannot be put in place ({error.strerror or error}).") from error
@@ -88,7 +88,7 @@ def _finish(draft: Path) -> None:
         conn.execute("PRAGMA journal_mode = DELETE")
         if conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'callbacks'").fetchone():
             conn.execute(_FORGET)
-    _sync(draft)
+    sync(draft)
 
 
 def _require_whole(file: Path) -> None:
@@ -106,14 +106,6 @@ def _require_whole(file: Path) -> None:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(*files: Path) -> None:

@@ -215,6 +215,15 @@ def prepare_data_dir(data_dir: Path) -> None:
         ) from problem
 
 
+def sync(path: Path) -> None:
+    """Until what is in a file, or the names in a folder, are on disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_problem(folder: Path) -> OSError | None:
     """By writing: permission bits say little for root, containers, read-only mounts and full disks."""
     probe = folder / ".limner-probe"

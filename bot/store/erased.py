@@ -2,7 +2,6 @@
 a salted hash; it goes when the copies that were made before are gone.
 """
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.store import people, privacy
-from bot.store.connection import connect
+from bot.store.connection import connect, sync
 
 FOLDER = "erased"
 _IDENTITIES = "SELECT i.*, p.created_ms FROM identities i JOIN persons p ON p.id = i.person_id"
@@ -23,9 +22,7 @@ def note(folder: Path, identities: Iterable[Mapping[str, Any]], now_ms: int) -> 
     for identity in identities:
         salt = secrets.token_bytes(16)
         (folder / f"{now_ms}-{salt.hex()}-{_hash(salt, identity)}").touch()
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    sync(folder)
 
 
 def erase_again(copy: Path, folder: Path, now_ms: int) -> None:
