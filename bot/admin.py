@@ -211,7 +211,7 @@ class Admin:
             roles = {rule.subject_id: await self._role_name(rule) for rule in found if rule.subject == "role"}
             return Answer(reports.rules(found, roles, self._limits, given.scope, self.zone, given.quote))
         person, name = await self.person(given, given.order.args[0])
-        view = await self._studio.quota(person, _place(given.scope))
+        view = await self._studio.quota(person, Place(*given.scope))
         return Answer(f"@{given.quote(name)} · {answers.quota(view, given.when)}")
 
     async def _allow(self, given: Given) -> Entry:
@@ -352,7 +352,3 @@ class Admin:
 
 _IDS = {"discord": re.compile(r"\d{15,21}"), "slack": re.compile(r"[UW][A-Z0-9]{6,20}")}
 _ROLES = re.compile(r"\d{15,21}|S[A-Z0-9]{6,20}")
-
-
-def _place(scope: Scope) -> Place:
-    return Place(*scope)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from bot.allowances import DAY_MS
 from bot.errors import EraseUnconfirmed, Unavailable
 from bot.jobs import Job, Person
 from bot.store import Forgotten, Store, erased
@@ -18,7 +19,6 @@ from bot.store.privacy import Kind
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
 GIVEN_DAYS = 1  # of a given picture that no kept job was drawn over
 EVERY_SECONDS = 3600.0
 SCRUBBED_AT_ONCE_BYTES = 64 * 2**20
