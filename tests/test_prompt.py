@@ -47,7 +47,7 @@ def test_a_bare_prompt_gets_every_value_from_the_model():
         count=1,
         steps=20,
         guidance_scale=4.0,
-        scheduler="dpmpp_2m",
+        scheduler="euler_a",
         width=2048,
         height=2048,
     )
