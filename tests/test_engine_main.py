@@ -84,7 +84,10 @@ def test_a_drawing_that_is_stopped_leaves_no_file(tmp_path, command, number):
         "LIMNER_FAKE_STEP_SECONDS": "0.5",
         "LIMNER_DATA": str(tmp_path / "data"),
     }
-    process = subprocess.Popen([sys.executable, "-m", *command, "--out", str(tmp_path)], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command, "--out", str(tmp_path)], env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in a shell's background ignores it
+    )  # fmt: skip
     while not list(tmp_path.glob(".limner-*/0")):
         assert process.poll() is None
     process.send_signal(number)
