@@ -304,6 +304,15 @@ async def test_what_a_crash_left_and_old_backups_go(house, clock, canary, privac
     assert (house.spool / job.id / "0.png").exists()
 
 
+async def test_however_many_folders_a_crash_left_all_of_them_go(house, canary, privacy, draw_for, monkeypatch):
+    monkeypatch.setattr("bot.privacy.SWEPT_AT_ONCE", 2)
+    job = await draw_for(canary, "a boat")
+    for number in range(5):
+        (house.spool / f"zz9{number}").mkdir()
+    assert (await privacy.purge())["left files"] == 5
+    assert [path.name for path in house.spool.iterdir() if path.name != "given"] == [job.id]
+
+
 async def test_what_is_kept_is_told_in_numbers(canary, privacy, draw_for):
     await draw_for(canary, "a boat")
     kept = await privacy.show(canary)
