@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
@@ -974,3 +975,23 @@ async def test_a_second_press_at_once_is_answered_and_makes_nothing(api, tmp_pat
         await api.until(lambda: thread.messages and thread.last.attachments)
         assert all(each.response for each in presses)
         assert len([each for each in thread.messages if each.author is api.bot]) == 1
+
+
+async def test_a_message_stays_where_it_is_when_its_thread_opens_only_later(api, tmp_path, slow_steps, monkeypatch):
+    """A press comes again after a restart, and is read before the job of the first has its message."""
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        message = await a_picture(api, house, steps=2)
+
+        async def broken(root):
+            raise ConnectionResetError("lost")
+
+        with monkeypatch.context() as breaks:
+            breaks.setattr(house.adapter, "thread_for", broken)
+            await api.press(api.ada, message, "Re-roll")
+            await api.until(lambda: api.channel.last is not message and api.channel.last.author is api.bot)
+        made = api.channel.last
+        job = await house.job(job_id(made))
+        again = replace(job, place=replace(job.place, message_id=None))
+        await house.connection._client.desk._echo.post([again])
+        await api.until(lambda: made.attachments and "More…" in made.labels)
+        assert thread_of(api, message).messages == []

@@ -57,8 +57,8 @@ class Chat:
         await self._database.run(lambda conn: conn.execute(sql, values).close())
 
     async def moved(self, job_id: str, *, thread_id: str) -> None:
-        """The job's message is to be made in this thread."""
-        sql = "UPDATE jobs SET thread_id = ? WHERE id = ?"
+        """The job's message is to be made in this thread, unless it was made already or may be at any moment."""
+        sql = "UPDATE jobs SET thread_id = ? WHERE id = ? AND status = 'received' AND message_id IS NULL"
         await self._database.run(lambda conn: conn.execute(sql, (thread_id, job_id)).close())
 
     async def job_of_message(self, platform: str, message_id: str) -> Job | None:
