@@ -995,3 +995,100 @@ async def test_a_message_stays_where_it_is_when_its_thread_opens_only_later(api,
         await house.connection._client.desk._echo.post([again])
         await api.until(lambda: made.attachments and "More…" in made.labels)
         assert thread_of(api, message).messages == []
+
+
+def by_job(api):
+    """Of each job, the messages that stand somewhere for everybody."""
+    found = {}
+    for channel in api.channels.values():
+        for each in channel.by_id.values():
+            if each.author is api.bot and not each.is_deleted and not each.is_ephemeral and each.buttons:
+                found.setdefault(job_id(each), []).append(each)
+    return found
+
+
+async def dies_after(house, act, *, before="posted"):
+    """The bot dies when Discord has made a message, and does not write that down; returns the job."""
+    dying, part = asyncio.Event(), house.store.chat if before == "posted" else house.store
+
+    async def too_late(*args, **more):
+        dying.set()
+        await asyncio.Event().wait()
+
+    setattr(part, before, too_late)
+    await act()
+    async with asyncio.timeout(10):
+        await dying.wait()
+    [job] = await house.store.chat.unanswered("discord")
+    return job
+
+
+@pytest.mark.parametrize("way", ["more", "menu"])
+async def test_what_was_pressed_where_one_sees_it_alone_has_one_message_after_a_restart(api, tmp_path, way):
+    """What answers such a press is no message of the job's."""
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        message = await a_picture(api, house, steps=2)
+        more = await api.press(api.bob, message, "More…")
+        press = {
+            "more": lambda: api.press(api.bob, more.message, "Vary slightly"),
+            "menu": lambda: api.menu(api.bob, "Re-roll", message),
+        }[way]
+        job = await dies_after(house, press)
+    async with house:
+        assert (await house.end_of(job.id)).status == Status.DELIVERED
+        assert len(by_job(api)[job.id]) == 1
+
+
+async def test_an_outage_that_outlasts_a_token_loses_no_answer(api, tmp_path, monkeypatch):
+    """Discord made the message, the connection broke, and for as long as the token lasts nothing gets through."""
+    monkeypatch.setattr("bot.discord.echo._LOOK_UPS", 2)
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        api.fail("POST", r"/interactions/.*", drop=True, after=True)
+        looks = api.fail("GET", r"/(webhooks|channels)/.*", drop=True, times=None)
+        asked = await api.slash(api.ada, api.channel, "imagine", {"prompt": "a red car", "quality": "draft"}, wait=None)
+        await asyncio.sleep(9)
+        assert looks.hits
+        api.heal()
+        await house.connection._client.desk.recover()
+        await api.until(lambda: asked.message.attachments)
+
+
+async def test_where_no_thread_could_be_opened_before_a_restart_there_is_one_message(api, tmp_path):
+    async with DiscordHouse(api, tmp_path / "data") as house:
+        message = await a_picture(api, house, steps=2)
+        api.fail("POST", r".*/threads", status=403, code=50013)
+        job = await dies_after(house, lambda: api.press(api.ada, message, "Re-roll"))
+    api.heal()
+    async with house:
+        await house.end_of(job.id)
+        assert len(by_job(api)[job.id]) == 1
+
+
+async def test_a_message_is_found_although_the_clocks_differ(api, tmp_path):
+    """Ours is five seconds ahead of Discord's, which dates its messages."""
+    house = DiscordHouse(api, tmp_path / "data")
+    house.ahead_ms = 5000
+    async with house:
+        message = await a_picture(api, house, steps=2)
+        job = await dies_after(house, lambda: api.press(api.ada, message, "Re-roll"))
+    api.advance(600)
+    house.ahead_ms += 600_000
+    async with house:
+        await house.end_of(job.id)
+        assert len(by_job(api)[job.id]) == 1
+        last = await dies_after(house, lambda: imagine(api), before="acknowledged")
+    api.advance(1200)
+    house.ahead_ms += 1_200_000
+    async with house:
+        assert (await house.end_of(last.id)).status == Status.DELIVERED
+
+
+async def test_where_the_bot_may_not_read_what_was_said_it_posts_all_the_same(api, house):
+    message = await a_picture(api, house)
+    job = await house.job(job_id(message))
+    await house.store._database.run(lambda conn: conn.execute("UPDATE jobs SET message_id = NULL"))
+    house.ahead_ms += 600_000
+    looks = api.fail("GET", r"/channels/\d+/messages", status=403, code=50013)
+    place = await house.adapter.post(job)
+    assert looks.hits == 1
+    assert place.message_id == str(api.channel.last.id) != str(message.id)

@@ -24,6 +24,7 @@ from bot.store import Store
 log = logging.getLogger(__name__)
 
 NONCE_MS = 120_000  # Discord remembers one for "a few minutes"
+CLOCKS_APART_MS = 60_000  # ours and Discord's, which dates its messages
 _LOOK_BACK = 500  # messages
 _SMALLER_TRIES = 3
 NO_ONE = discord.AllowedMentions.none()
@@ -202,24 +203,39 @@ class DiscordAdapter:
         raise Undeliverable("there is no channel left where the bot may post it")
 
     async def found(self, job: Job) -> str | None:
-        """The id of the message that everybody sees of a job of some minutes ago, if there is one."""
-        try:
-            channel = self._client.get_partial_messageable(int(_channel(job.place)))
-            message = await self._posted_before(channel, job)
-        except discord.HTTPException as error:
-            if fault(error) == Fault.PASSING:
-                raise
-            return None
-        return str(message.id) if message else None
+        """The id of the message that everybody sees of a job, if there is one."""
+        for target in dict.fromkeys((job.place.thread_id, job.place.channel_id)):
+            if not target or job.is_private:  # those nobody but its person can see
+                continue
+            try:
+                message = await self._made_before(self._client.get_partial_messageable(int(target)), job)
+            except discord.HTTPException as error:
+                if fault(error) == Fault.PASSING:
+                    raise
+                continue
+            if message:
+                thread_id = target if target == job.place.thread_id else None
+                await self._store.chat.posted(job.id, message_id=str(message.id), thread_id=thread_id)
+                return str(message.id)
+        return None
 
     async def _posted_before(self, channel: discord.PartialMessageable, job: Job) -> discord.Message | None:
         """A message that a try of long ago has left: Discord has forgotten its nonce by now."""
-        if self._now_ms() - job.created_ms < NONCE_MS:
+        if 0 <= self._now_ms() - job.created_ms < NONCE_MS:
             return None
-        since = discord.Object(discord.utils.time_snowflake(datetime.fromtimestamp(job.created_ms / 1000, UTC)))
+        try:
+            return await self._made_before(channel, job)
+        except discord.HTTPException as error:
+            if fault(error) != Fault.NO_PERMISSION:
+                raise
+            log.info("job %s: its message may be posted a second time: the bot may not read what was said", job.id)
+            return None
+
+    async def _made_before(self, channel: discord.PartialMessageable, job: Job) -> discord.Message | None:
+        since_ms = min(job.created_ms, self._now_ms()) - CLOCKS_APART_MS
+        since = discord.Object(discord.utils.time_snowflake(datetime.fromtimestamp(since_ms / 1000, UTC)))
         async for message in channel.history(limit=_LOOK_BACK, after=since):
-            buttons = discord.ui.View.from_message(message).children if message.author == self._client.user else ()
-            if any(f":{job.id}:" in getattr(button, "custom_id", "") for button in buttons):
+            if message.author == self._client.user and messages.is_of(message, job.id):
                 return message
         return None
 

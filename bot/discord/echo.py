@@ -100,17 +100,17 @@ class Echo:
                 await self._studio.acknowledged([job])
                 continue
             token = await self._store.chat.token(job.id, job.created_ms)
-            message_id = await self._answered_in(token) if token else None
-            message_id = message_id or await self._adapter.found(job)  # where its token has ended meanwhile
-            if message_id is None:
+            answer = await self._answered_in(token) if token else None
+            message_id = await self._adapter.found(job)  # in whatever place it was made
+            if message_id is None and answer and await self._is_its_own(answer, job):
+                message_id = str(answer.id)
+            if message_id:
+                await self._studio.acknowledged([job], message_id=message_id)
+            elif answer is None:
                 await self._studio.withdrawn([job])
-            elif await self._store.chat.job_of_message(
-                "discord", message_id
-            ):  # a button, on the message of another job
+            else:  # a button, on whatever message
                 with suppress(NoPermission):
                     await self.post([job])
-            else:
-                await self._studio.acknowledged([job], message_id=message_id)
 
     async def _taken(self, interaction: discord.Interaction, say: Callable[[], Awaitable[str]]) -> str | None:
         """Say the first answer until Discord has it; returns its message, or None if Discord never took it."""
@@ -124,7 +124,7 @@ class Echo:
                 log.warning("interaction %s: is it answered? %r", interaction.id, error)
             found = await self._answered_in(interaction.token)
             if found or discord.utils.utcnow() - interaction.created_at > _ANSWER_WITHIN:
-                return found
+                return str(found.id) if found else None
 
     async def _is_new(self, job: Job) -> bool:
         """False where another delivery of the same interaction has answered it, or was told that it is too late."""
@@ -136,17 +136,29 @@ class Echo:
         fresh = await self._store.job(job.id)
         return fresh is not None and fresh.place.message_id is None and not fresh.status.is_over
 
-    async def _answered_in(self, token: str) -> str | None:
-        """The message that answered an interaction, asked of Discord until it says; None if there is none."""
+    async def _is_its_own(self, answer: discord.Message, job: Job) -> bool:
+        """Whether the answer to an interaction is the job's message: that of a button is the one that it stands on."""
+        if messages.is_of(answer, job.id):
+            return True
+        return job.lineage is None and await self._store.chat.job_of_message("discord", str(answer.id)) is None
+
+    async def _answered_in(self, token: str) -> discord.Message | None:
+        """The message that answered an interaction, asked of Discord until it says; None if there is none.
+
+        Raises UNREACHED where it does not say for so long that the token has ended: `recover` looks for the message.
+        """
         webhook, original = await self._adapter.by_token(token), cast(int, "@original")
-        for attempt in range(_LOOK_UPS):
+        attempt = 0
+        while True:
             try:
-                return str((await webhook.fetch_message(original)).id)
+                return await webhook.fetch_message(original)
             except UNREACHED as error:
                 if fault(error) != Fault.PASSING:
                     return None
-                await asyncio.sleep(min(_LONGEST_LOOK_UP_SECONDS, 0.5 * 2**attempt))
-        return None
+                if attempt == _LOOK_UPS:
+                    raise
+            await asyncio.sleep(min(_LONGEST_LOOK_UP_SECONDS, 0.5 * 2**attempt))
+            attempt += 1
 
     async def _in_thread(self, job: Job) -> Job:
         """The job, and what is stored of it, in the thread of what it came from."""

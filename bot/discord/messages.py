@@ -52,6 +52,11 @@ def controls(job: Job) -> discord.ui.View:
     return view(under(job))
 
 
+def is_of(message: discord.Message, job_id: str) -> bool:
+    """Whether it has the buttons of this job."""
+    return any(f":{job_id}:" in getattr(it, "custom_id", "") for it in discord.ui.View.from_message(message).children)
+
+
 def plain(text: str) -> str:
     """Text of a person's as it stands: no mention, link or formatting comes of it."""
     one_line = " ".join(text.split())
