@@ -1,5 +1,7 @@
 """What Slack did and did not say: nothing stands there twice where it can be looked up, and nothing stands alone."""
 
+import asyncio
+
 import pytest
 
 from bot.jobs import Status
@@ -146,3 +148,76 @@ async def test_files_that_slack_forgets_to_share_are_sent_again(api, house, monk
     assert file.state == "processed"
     assert (await house.job(job_id(message))).status == Status.DELIVERED
     assert adapter.SHARED_WITHIN_MS
+
+
+async def test_nothing_is_posted_unlooked_before_the_app_is_signed_in(api, may_look, tmp_path):
+    """What it may read is known only then, and delivery need not wait for it."""
+    async with SlackHouse(api, tmp_path / "data") as house:
+        api.fail("chat.postMessage", **LOST)
+        api.hold("conversations.history")
+        await api.slash(api.ada, api.channel, "/imagine", f"a red car {DRAFT}", wait=None)
+        [message] = await api.until(lambda: of_jobs(api))
+        await api.until(lambda: api.asked("conversations.history"))
+        assert await house.store.chat.unanswered("slack") == []
+    api.heal()
+    api.fail("auth.test", status=503)
+    async with SlackHouse(api, tmp_path / "data") as house:
+        await house.end_of(job_id(message))
+    assert of_jobs(api) == [message]
+
+
+async def test_a_message_that_was_made_again_is_looked_up_after_a_restart(api, may_look, tmp_path):
+    async with SlackHouse(api, tmp_path / "data") as house:
+        hold, dying = api.hold("files.getUploadURLExternal"), asyncio.Event()
+        first = await imagine(api)
+        await api.until(lambda: hold.hits)
+        api.delete_message(first)
+
+        async def too_late(*args, **more):
+            dying.set()
+            await asyncio.Event().wait()
+
+        house.store.chat.posted = too_late
+        hold.release()
+        await asyncio.wait_for(dying.wait(), 20)
+        name = job_id(first)
+    async with SlackHouse(api, tmp_path / "data") as house:
+        await house.end_of(name)
+    assert len(of_jobs(api)) == 1
+
+
+async def test_files_of_which_some_were_taken_away_are_all_shown(api, house):
+    """The message was deleted, so what was shared is taken back; Slack fails after the first of three."""
+    hold, uploaded = api.hold("files.getUploadURLExternal"), house.store.chat.uploaded
+    first = await imagine(api, "a red car --n 3")
+    await api.until(lambda: hold.hits)
+    api.delete_message(first)
+    taken = []
+
+    async def fails_next(job_id, index, file_id):
+        await uploaded(job_id, index, file_id)
+        if file_id is None and not taken:
+            taken.append(index)
+            api.fail("files.delete", status=503)
+
+    house.store.chat.uploaded = fails_next
+    hold.release()
+    job = await house.end_of(job_id(first))
+    [message] = of_jobs(api)
+    assert taken == [0]
+    assert (job.status, len(message.pictures)) == (Status.DELIVERED, 3)
+
+
+async def test_what_stands_in_the_channel_is_kept_when_its_person_cannot_be_looked_up(
+    api, may_look, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bot.slack.connection.RECOVER_SECONDS", 0.5)
+    async with SlackHouse(api, tmp_path / "data"):
+        hold = api.hold("chat.postMessage", after=True)
+        await api.slash(api.ada, api.channel, "/imagine", f"a red car {DRAFT}", wait=None)
+        [message] = await api.until(lambda: hold.hits and of_jobs(api))
+    hold.release()
+    api.fail("users.info", status=503)
+    async with SlackHouse(api, tmp_path / "data") as house:
+        assert (await house.end_of(job_id(message))).status == Status.DELIVERED
+    assert of_jobs(api) == [message]

@@ -190,10 +190,11 @@ class SlackAdapter:
 
     async def _posted_before(self, job: Job, channel_id: str, thread_id: str | None) -> Mapping[str, Any] | None:
         """Of a post that nobody knows the end of, the message, where the app may read what was said."""
-        is_known = job.place.message_id is not None  # and can no longer be changed
-        is_first = job.id not in self._unsure and (is_known or job.created_ms >= self._since_ms)
+        is_first = job.id not in self._unsure and self._since_ms <= job.created_ms <= self._now_ms()
         if is_first:
             return None
+        if not self._web.team_id:  # what the app may read is not known yet
+            raise ConnectionError("not signed in to Slack yet")
         method, asked = "conversations.history", {"channel": channel_id, "limit": _LOOK_BACK}
         if thread_id:
             method, asked = "conversations.replies", asked | {"ts": thread_id}
@@ -202,7 +203,8 @@ class SlackAdapter:
             if self._web.scopes & HISTORY:  # but it is another for each kind of channel
                 asked |= {"oldest": oldest, "include_all_metadata": True}
                 found = await self._web.api_call(method, params=asked)
-                return next((each for each in found["messages"] if messages.job_of(each) == job.id), None)
+                others = (each for each in found["messages"] if each["ts"] != job.place.message_id)
+                return next((each for each in others if messages.job_of(each) == job.id), None)
         except SlackApiError as error:
             if fault(error) != Fault.NO_SCOPE:
                 raise

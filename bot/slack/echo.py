@@ -68,7 +68,10 @@ class Echo:
         try:
             await self.person(turn.asked)  # who somebody is takes a question to Slack, which has its answer by now
             await self._post_each(jobs)
-        except NotServed:
+        except NotServed as error:
+            if error.reason == "unseen" and not turn.asked.key:  # of a life before, perhaps in the channel by now
+                log.warning("job %s: who asked for it cannot be looked up; tried again in a minute", jobs[0].id)
+                return
             await self._studio.withdrawn(jobs)
             raise
         finally:

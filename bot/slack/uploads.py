@@ -47,8 +47,9 @@ async def share(
     if not files:  # they were deleted meanwhile
         return files
     try:
-        if is_new or await _shown_in(web, files) is None:
-            await complete(web, list(files.values()), channel_id, thread_id, comment)
+        unasked = [it for it in files.values() if is_new or await _shown_in(web, it) is None]
+        if unasked:
+            await complete(web, unasked, channel_id, thread_id, comment)
         await _until_shared(web, files, channel_id)
     except SlackApiError as error:
         if fault(error) == Fault.NO_FILE:  # Slack has lost them, or never had them
@@ -94,17 +95,18 @@ async def _until_shared(web: Web, files: Mapping[int, str], channel_id: str) -> 
     pause, end = _FIRST_LOOK_SECONDS, time.monotonic() + LOOKED_FOR_SECONDS
     while True:
         await asyncio.sleep(pause)
-        if channel_id in (await _shown_in(web, files) or ()):
+        shown = [channel_id in (await _shown_in(web, it) or ()) for it in files.values()]
+        if all(shown):
             return
         if time.monotonic() > end:
             raise NotShared(f"Slack has the files {', '.join(files.values())} and does not show them")
         pause = min(_LONGEST_PAUSE_SECONDS, 1.5 * pause)
 
 
-async def _shown_in(web: Web, files: Mapping[int, str]) -> set[str] | None:
-    """The channels of the last, since they are shared together; None before that was asked for: Slack knows none."""
+async def _shown_in(web: Web, file_id: str) -> set[str] | None:
+    """Its channels; None before that was asked for: Slack knows none."""
     try:
-        answer = await web.files_info(file=[*files.values()][-1])
+        answer = await web.files_info(file=file_id)
     except SlackApiError as error:
         if fault(error) == Fault.NO_FILE:
             return None
