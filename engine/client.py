@@ -123,7 +123,10 @@ class LocalEngine:
     async def _supervise(self) -> None:
         deaths = 0
         while True:
-            reason = await self._live()
+            try:
+                reason = await self._live()
+            except Exception as error:  # no process, memory or file to be had: that may pass
+                reason = f"it cannot be started or heard ({error!r})"
             deaths = 1 if self._has_drawn else deaths + 1  # what draws between its deaths is no broken engine
             pause = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (deaths - 1))
             log.error("the engine is gone: %s; starting it again in %.1f s", reason, pause)
@@ -135,12 +138,18 @@ class LocalEngine:
 
     async def _live(self) -> str:
         """One life of the child, from its start to the reason for its end."""
-        ours, theirs = socket.socketpair()
         self._last_words.clear()
-        self._process = process = await self._spawn(theirs)
-        theirs.close()
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=2**20)
         self._loading, self._has_drawn, self._last_frame = True, False, time.monotonic()
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = process = await self._spawn(theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=2**20)
+        self._last_frame = time.monotonic()
         listening = asyncio.create_task(self._log_output(process))
         try:
             async with asyncio.TaskGroup() as group:
@@ -192,7 +201,8 @@ class LocalEngine:
             return f"no progress for {self._hang_limit():.0f} s"
         words = f": {self._last_words[-1]}" if self._last_words else ""
         if code < 0:
-            return f"killed by {signal.Signals(-code).name}{words}"
+            names = {each.value: each.name for each in signal.Signals}
+            return f"killed by {names.get(-code, f'signal {-code}')}{words}"  # those of real time have no names
         return f"left with status {code}{words}"
 
     def _note(self, event: Event) -> None:
@@ -231,7 +241,13 @@ class LocalEngine:
 
     async def _log_output(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout
-        while line := await process.stdout.readline():
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:  # longer than asyncio reads at once: so much of it is left out
+                continue
+            if not line:
+                return
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._last_words.append(text)

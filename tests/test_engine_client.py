@@ -150,3 +150,49 @@ async def test_the_child_is_gone_when_the_engine_is_closed():
         pid = engine.pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
+
+
+async def test_an_engine_that_cannot_be_started_for_a_moment_is_started_later(monkeypatch):
+    async with running() as (engine, events):
+        await until(events, Ready)
+        spawn, fails = asyncio.create_subprocess_exec, [BlockingIOError(11, "Resource temporarily unavailable")]
+
+        async def scarce(*args, **options):
+            if fails:
+                raise fails.pop()
+            return await spawn(*args, **options)
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", scarce)
+        os.kill(engine.pid, signal.SIGKILL)
+        await until(events, Died)
+        async with asyncio.timeout(10):
+            await until(events, Ready)
+
+
+async def test_an_engine_that_prints_a_line_without_end_is_still_heard_and_started_again(tmp_path, monkeypatch):
+    (tmp_path / "chatty.py").write_text(
+        "from tests import fake_engine\n"
+        "def run(channel):\n    print('x' * 200_000, flush=True)\n    fake_engine.run(channel)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    engine = LocalEngine("chatty")
+    events = engine.events()
+    await engine.start()
+    try:
+        async with asyncio.timeout(20):
+            await until(events, Ready)
+            os.kill(engine.pid, signal.SIGKILL)
+            await until(events, Died)
+            await until(events, Ready)
+    finally:
+        await engine.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="this system has no signals without a name")
+async def test_an_engine_that_died_of_a_signal_without_a_name_is_started_again():
+    async with running() as (engine, events):
+        await until(events, Ready)
+        os.kill(engine.pid, signal.SIGRTMIN + 1)
+        async with asyncio.timeout(20):
+            assert f"signal {signal.SIGRTMIN + 1}" in (await until(events, Died)).reason
+            await until(events, Ready)
