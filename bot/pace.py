@@ -5,6 +5,7 @@ from statistics import median
 
 from engine.protocol import Draw, Quality, Request, Stage
 
+MOST_SECONDS = 86_400.0
 _NEWEST_SHARE = 0.3  # of the newest measurement in the running mean
 
 
@@ -15,7 +16,9 @@ class Pace:
         self._seconds: dict[Hashable, float] = {}
 
     def note(self, request: Request, seconds: float) -> None:
-        """This whole request took so long."""
+        """This whole request took so long; what can be no time (an engine may say anything) is not taken in."""
+        if not 0 <= seconds <= MOST_SECONDS:  # also true of what is no number
+            return
         kind, each = _kind(request), seconds / request.count
         known = self._seconds.get(kind, each)
         self._seconds[kind] = known + _NEWEST_SHARE * (each - known)

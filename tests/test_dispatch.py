@@ -1,4 +1,5 @@
 import asyncio
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from bot import wording
 from bot.errors import Unavailable
 from bot.jobs import Identity
+from bot.pace import Pace
 from bot.store import open_store
 from engine.protocol import Done, ImageDone, Ready
 from tests.house import NO_LIMITS, PAGE, House, wanted
@@ -219,3 +221,22 @@ async def test_what_is_flagged_is_kept_and_marked_where_it_may_be_seen(house, ad
     [job_id] = await house.accept(ada, replace(wanted(draw, count=2), if_flagged="keep"))
     job = await house.end_of(job_id)
     assert [(image.status, image.is_flagged) for image in job.images] == [("done", True), ("done", False)]
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan, -1.0])
+async def test_a_device_time_that_is_none_stops_nothing(house, ada, clock, draw, seconds):
+    finish = house.dispatch._finish
+
+    async def mistaken(drawing, done):
+        await finish(drawing, Done(job_id=done.job_id, gpu_seconds=seconds, model_hash=done.model_hash))
+
+    house.dispatch._finish = mistaken
+    [job_id] = await house.accept(ada, wanted(draw), key="a")
+    await house.end_of(job_id)
+    ids = [job_id for n in range(12) for job_id in await house.accept(ada, wanted(draw), key=f"b{n}")]
+    async with asyncio.timeout(20):
+        await house.end_of(ids[-1])
+    pace = Pace()  # as at the next start
+    for job in await house.store.drawn_lately():
+        pace.note(job.request, job.gpu_seconds or 0.0)
+        assert math.isfinite(pace.estimate(job.request) or 0.0)
