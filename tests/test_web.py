@@ -389,3 +389,16 @@ async def test_a_report_from_the_page_is_kept(site):
     _, told = await site.ask("POST", f"/api/jobs/{job['id']}/report", {"index": 0})
     assert "Reported" in told["answer"]["body"]
     assert [report.job.id for report in await site.store.moderation.unsent()] == [job["id"]]
+
+
+async def test_the_page_stands_when_the_parent_of_a_picture_is_forgotten(site):
+    parent = await site.draw("a red car --seed 7")
+    _, answer = await site.ask("POST", f"/api/jobs/{parent['id']}/reroll", {"index": 0})
+    child = await site.end_of(answer["job"]["id"])
+    older = "UPDATE jobs SET created_ms = created_ms - 1000 WHERE id = ?"
+    await site.store._database.run(lambda conn: conn.execute(older, (parent["id"],)).close())
+    await site.store.privacy.forget("jobs", (await site.store.job(child["id"])).created_ms)
+    status, answer = await site.ask("GET", "/api/jobs")
+    assert (status, [each["id"] for each in answer["jobs"]]) == (200, [child["id"]])
+    async with site.events() as events, asyncio.timeout(5):
+        assert (await anext(events))[0] == "state"

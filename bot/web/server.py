@@ -4,6 +4,7 @@ import base64
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -253,7 +254,10 @@ class Site:
         return [await self._document(job) for job in jobs]
 
     async def _document(self, job: Job) -> Document:
-        parent = await self._studio.job(await self._person(), job.lineage.job_id) if job.lineage else None
+        parent = None
+        if job.lineage:
+            with suppress(Unknown):  # it is forgotten, or its person was erased
+                parent = await self._studio.job(await self._person(), job.lineage.job_id)
         return documents.job(job, self._feed.live(job.id), parent)
 
 
