@@ -168,3 +168,16 @@ async def test_a_clock_that_jumps_a_day_on_gives_nothing_up(store, feed, job, cl
     adapter = StandIn(ConnectionError())
     async with delivering(store, feed, adapter, clock):
         assert await ended(store, feed, job.id) == "delivered"
+
+
+async def test_what_was_put_off_while_the_clock_was_ahead_is_shown_when_it_is_right_again(store, feed, clock, ada, job):
+    clock.pass_seconds(3600)  # it has waited for an hour
+    right_ms = clock()
+    [parcel] = await store.outbox.due(right_ms, 10)
+    clock.ms = right_ms + 365 * 86_400_000
+    await store.outbox.postponed(parcel, clock(), clock() + 60_000)
+    clock.ms = right_ms + 120_000
+    adapter = StandIn()
+    async with delivering(store, feed, adapter, clock) as delivery, asyncio.timeout(5):
+        await delivery.flush()
+    assert adapter.delivered == [job.id]

@@ -2,8 +2,9 @@
 
 import sqlite3
 
-from bot.jobs import Image, Status
+from bot.jobs import Image, Lineage, Status
 from bot.store import Callback
+from bot.store.jobs import Wanted
 from tests.house import NO_LIMITS, PAGE, wanted
 
 SHORT = {"persons", "identities", "callbacks", "notes", "outbox", "allowances"}  # as long as what is there now
@@ -70,3 +71,11 @@ async def test_a_clock_that_jumps_costs_nobody_a_unit_twice_and_keeps_the_order(
     account = await store.account(ada, clock())
     assert (account.reserved, await store.ledger_problems()) == (0, [])
     assert account.charged <= 4
+
+
+async def test_a_press_is_taken_after_the_clock_was_put_back(store, ada, clock, draw):
+    [parent] = await store.submit(ada, PAGE, [wanted(draw)], key="p", limits=NO_LIMITS, now_ms=clock())
+    again = Wanted(draw, 1, Lineage(parent.id, 0, "reroll"))
+    [first] = await store.submit(ada, PAGE, [again], key="a", limits=NO_LIMITS, now_ms=clock() + 3_600_000)
+    [second] = await store.submit(ada, PAGE, [again], key="b", limits=NO_LIMITS, now_ms=clock() + 60_000)
+    assert first.id != second.id

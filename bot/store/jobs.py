@@ -45,7 +45,7 @@ _MOVE = """
 _WRITE_EVENT = "INSERT INTO events (job_id, at_ms, status, detail) VALUES (?, ?, ?, ?)"
 _SAME_PRESS = """
     SELECT id FROM jobs WHERE person_id = :person AND parent_id = :parent AND parent_index = :index
-        AND verb = :verb AND created_ms > :since_ms AND (verb <> 'remix' OR request = :request)
+        AND verb = :verb AND created_ms BETWEEN :since_ms + 1 AND :until_ms AND (verb <> 'remix' OR request = :request)
 """
 _WAITING = """
     SELECT (SELECT count(*) FROM jobs WHERE status IN ('received', 'queued') AND person_id = :person) AS own,
@@ -152,6 +152,7 @@ def same_press(conn: sqlite3.Connection, person: Person, wanted: Wanted, now_ms:
         "index": wanted.lineage.index,
         "verb": wanted.lineage.verb,
         "since_ms": now_ms - DOUBLE_PRESS_MS,
+        "until_ms": now_ms + DOUBLE_PRESS_MS,  # what is later was pressed before the clock was put back
         "request": _to_json(wanted.request),
     }
     row = conn.execute(_SAME_PRESS, values).fetchone()

@@ -9,8 +9,11 @@ from bot.store import jobs, ledger
 from bot.store.connection import Database
 from engine.protocol import FailureKind
 
+_LONGEST_MS = 2 * 3600 * 1000  # no pause is as long: what is put off for more was put off by a clock that was ahead
 # What was posted later than now was posted before the clock was put back.
-_DUE = "SELECT * FROM outbox WHERE next_ms <= ?1 OR since_ms > ?1 ORDER BY next_ms LIMIT ?2"
+_DUE = f"""
+    SELECT * FROM outbox WHERE next_ms <= ?1 OR since_ms > ?1 OR next_ms > ?1 + {_LONGEST_MS} ORDER BY next_ms LIMIT ?2
+"""
 _POSTPONE = """
     UPDATE outbox SET attempts = attempts + :tried, next_ms = :next_ms, since_ms = min(since_ms, :now_ms)
     WHERE id = :id
