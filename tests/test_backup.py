@@ -7,6 +7,7 @@ import random
 import sqlite3
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from bot.cli import app
 from bot.errors import CannotStart, Unavailable
 from bot.jobs import Identity
-from bot.store import Callback, backup, inspection, open_store
+from bot.store import Callback, backup, erased, inspection, open_store
 from bot.store.connection import migrate, read_migrations
 from tests.house import NO_LIMITS, PAGE, wanted
 
@@ -209,3 +210,55 @@ def test_a_full_disk_while_limner_starts_is_worth_another_try(is_grouped, monkey
     monkeypatch.setattr("bot.logs.set_up", lambda *args: None)
     ended = limner(tmp_path, monkeypatch, "run")
     assert (ended.exit_code, "the disk is full" in ended.output) == (75, True)
+
+
+def test_a_disk_that_became_read_only_is_told_in_a_sentence(store, data, monkeypatch):
+    def refused(*args, **options):
+        raise OSError(30, "Read-only file system")
+
+    (data / "backups").mkdir(exist_ok=True)
+    with monkeypatch.context() as disk:
+        disk.setattr(backup.os, "open", refused)
+        disk.setattr(Path, "unlink", refused)  # as Linux does, whether the file is there or not
+        with pytest.raises(CannotStart, match="Read-only"):
+            backup.back_up(data / "limner.db", data / "backups", keep=24)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bot.store import backup, privacy
+privacy.scrub = lambda *args, **more: os.kill(os.getpid(), signal.SIGKILL)
+backup.restore(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+async def test_a_restore_that_was_killed_leaves_nothing_in_the_next(tmp_path):
+    """It was erasing somebody again, so there is a log beside its draft."""
+    data = tmp_path / "data"
+    store = await open_store(data)
+    for n in range(300):
+        await store.person(Identity("discord", "", f"early-{n}", "x" * 50), is_operator=False, now_ms=5)
+    await store.person(Identity("discord", "", "ada"), is_operator=False, now_ms=10)
+    early = backup.back_up(data / "limner.db", tmp_path / "early")
+    for n in range(3000):
+        await store.person(Identity("discord", "", f"late-{n}", "y" * 50), is_operator=False, now_ms=20)
+    late = backup.back_up(data / "limner.db", tmp_path / "late")
+    erased.note(data / erased.FOLDER, [{"platform": "discord", "workspace_id": "", "user_id": "ada"}], 100)
+    await store.close()
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(late), str(data / "limner.db"))
+    assert await killed.wait() == -9
+    backup.restore(early, data / "limner.db")
+    with contextlib.closing(sqlite3.connect(data / "limner.db")) as conn:
+        assert conn.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+        assert conn.execute("SELECT count(*) FROM identities").fetchone()[0] == 300
+
+
+def test_a_backup_is_the_newest_although_the_clock_was_ahead_before(store, data, monkeypatch):
+    for hour in range(3):
+        monkeypatch.setattr(backup, "_now", lambda hour=hour: f"20301121T0{hour}0000")
+        backup.back_up(data / "limner.db", data / "backups", keep=3)
+    monkeypatch.setattr(backup, "_now", lambda: "20261122T000000")  # it is right again
+    made = backup.back_up(data / "limner.db", data / "backups", keep=3)
+    assert made.exists()
+    assert backup.backups(data / "backups")[0] == made

@@ -1,11 +1,12 @@
 """Copies of the database, made while Limner runs, checked before they count, and brought back."""
 
 import os
+import re
 import shutil
 import sqlite3
 import time
-from contextlib import closing
-from datetime import UTC, datetime
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.errors import CannotStart
@@ -13,6 +14,7 @@ from bot.store import erased, ledger
 from bot.store.connection import DataLock, cannot_open, read_migrations, reading, sync
 
 # What would outlive its time in a copy: answers to interactions that are known to have arrived.
+_FORMAT, _STAMP = "%Y%m%dT%H%M%S", re.compile(r"limner-(\d{8}T\d{6})\.db")
 _FORGET = "DELETE FROM callbacks WHERE job_id NOT IN (SELECT id FROM jobs WHERE status = 'received')"
 
 
@@ -26,7 +28,7 @@ def back_up(file: Path, folder: Path, *, keep: int | None = None) -> Path:
 
     Raises CannotStart, with the reason, and leaves what was there.
     """
-    target = folder / f"limner-{_now()}.db"
+    target = folder / f"limner-{_stamp(folder)}.db"
     draft = target.with_suffix(".tmp")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -39,10 +41,12 @@ def back_up(file: Path, folder: Path, *, keep: int | None = None) -> Path:
         draft.replace(target)
         sync(folder)
     except OSError as error:
-        _remove(draft)
+        with suppress(OSError):  # where nothing can be written, nothing can be removed
+            _remove(draft)
         raise CannotStart(f"{target} cannot be written ({error.strerror}).", exit_code=75) from error
     except (CannotStart, sqlite3.Error) as error:
-        _remove(draft)
+        with suppress(OSError):
+            _remove(draft)
         raise cannot_open(error, file) from error
     _remove(*backups(folder)[keep:] if keep is not None else ())
     return target
@@ -64,6 +68,7 @@ def restore(backup: Path, file: Path) -> Path | None:
     try:
         _require_whole(backup)
         draft = file.with_suffix(".restoring")
+        _remove(*(draft.with_name(draft.name + part) for part in ("", "-wal", "-shm")))  # of one that was cut off
         shutil.copyfile(backup, draft)
         draft.chmod(0o600)
         erased.erase_again(draft, file.with_name(erased.FOLDER), time.time_ns() // 10**6)
@@ -105,7 +110,14 @@ def _require_whole(file: Path) -> None:
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    return f"{datetime.now(UTC):{_FORMAT}}"
+
+
+def _stamp(folder: Path) -> str:
+    """Now, or just after the newest copy where the clock was put back: the newest has the last name."""
+    known = [match[1] for file in folder.glob("limner-*.db") if (match := _STAMP.fullmatch(file.name))]
+    now, last = _now(), max(known, default="")
+    return now if now >= last else f"{datetime.strptime(last, _FORMAT) + timedelta(seconds=1):{_FORMAT}}"
 
 
 def _remove(*files: Path) -> None:
