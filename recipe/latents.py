@@ -16,6 +16,7 @@ from engine.builtin.networks import SmallVAE
 
 from .loop import Place
 from .pictures import SIDE, TRAIN_SEEDS, draw, in_parallel, random_bucket, to_tensor
+from .scenes import emphasis
 from .spec import random_scene
 
 SHARD = 2048  # scenes
@@ -30,6 +31,7 @@ class Latents:
     """Scenes of one bucket."""
 
     values: Tensor  # float16 [N,C,h,w], of about unit variance
+    emphasis: Tensor  # float16 [N,h,w], of about 2 on average
     seeds: list[int]
 
 
@@ -58,16 +60,13 @@ def training_seeds() -> Iterator[int]:
 
 
 def load_latents(folder: Path, shards: int) -> list[Latents]:
-    values: dict[str, list[Tensor]] = defaultdict(list)
-    seeds: dict[str, list[int]] = defaultdict(list)
+    found: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
     for shard in range(shards):
         for key, tensor in load_file(folder / f"{shard:04d}.safetensors").items():
             kind, bucket = key.split()
-            if kind == "latents":
-                values[bucket].append(tensor)
-            else:
-                seeds[bucket] += tensor.tolist()
-    return [Latents(torch.cat(values[bucket]), seeds[bucket]) for bucket in values]
+            found[bucket][kind].append(tensor)
+    parts = [{kind: torch.cat(tensors) for kind, tensors in kinds.items()} for kinds in found.values()]
+    return [Latents(part["latents"], part["emphasis"], part["seeds"].tolist()) for part in parts]
 
 
 def _encode(place: Place, vae: SmallVAE, seeds: list[int]) -> dict[str, Tensor]:
@@ -83,8 +82,15 @@ def _encode(place: Place, vae: SmallVAE, seeds: list[int]) -> dict[str, Tensor]:
             batch = [next(pictures) for _ in members[start : start + BATCH]]
             parts.append(encode_mean(place, vae, batch).half().cpu().contiguous())
         shard[f"latents {w}x{h}"] = torch.cat(parts)
+        matters = in_parallel(_emphasis, ((seed, w, h) for seed in members), place.workers, chunk=16)
+        shard[f"emphasis {w}x{h}"] = torch.from_numpy(np.stack(list(matters)))
         shard[f"seeds {w}x{h}"] = torch.tensor(members)
     return shard
+
+
+def _emphasis(job: tuple[int, int, int]) -> np.ndarray:
+    seed, columns, rows = job
+    return emphasis(random_scene(seed), columns, rows)
 
 
 @torch.no_grad()

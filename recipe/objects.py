@@ -17,6 +17,8 @@ def draw_objects(c: Canvas, scene: Scene, rng: random.Random) -> None:
     c.gradient(0, 0.68, shade(wall, 0.12), wall)
     c.gradient(0.68, 1, shade(wall, -0.14), shade(wall, -0.04))
     c.glow(-0.2 * c.side, 0.3, 0.8, shade(wall, 0.5), 0.5)
+    if not scene.objects:
+        return
     for place, x, y, size in sorted(
         _places(c, scene, rng), key=lambda spot: spot[2] if scene.relation != "on" else -spot[2]
     ):

@@ -9,8 +9,8 @@ import pytest
 from engine.builtin.words import same_words, unknown_words, vocabulary
 from recipe import captions
 from recipe.captions import caption, noisy
-from recipe.scenes import render
-from recipe.spec import SUBJECTS, VALUES, random_scene
+from recipe.scenes import emphasis, render
+from recipe.spec import SUBJECTS, VALUES, Scene, random_scene
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -53,6 +53,20 @@ def test_a_seed_always_draws_the_same_picture_of_the_asked_size(size):
         picture = render(random_scene(seed), *size)
         assert picture.size == size
         assert picture.tobytes() == render(random_scene(seed), *size).tobytes()
+
+
+def test_an_error_matters_more_where_the_picture_tells_something():
+    bare = Scene(3, "meadow", "none", "day", "clear", "none")
+    woman = Scene(3, "meadow", "none", "day", "clear", "person", "red", who="woman", hair="blonde", pose="standing")
+    assert (emphasis(bare, 16, 16) == 1).all()
+    matters = emphasis(woman, 16, 24)
+    assert matters.shape == (24, 16)
+    head, feet = matters[:10].max(), matters[18:].max()
+    assert head > feet > 1 == matters.min()
+    hills = emphasis(Scene(3, "meadow", "hills", "day", "clear", "none"), 16, 16)
+    assert hills.max() > 1 == hills[-4:].max()
+    cone = emphasis(Scene(3, relation="one", objects=(("cone", "red"),), backdrop="grey"), 16, 16)
+    assert cone[9:14, 6:10].min() > 3 > 1 == cone[0].max()
 
 
 def test_every_subject_is_drawn_at_every_shape_without_error():
