@@ -40,7 +40,7 @@ def main() -> None:
 def _draw(pipe, upscaler, prompt: str, steps: int, folder: Path, encoder: str) -> None:
     generator = torch.Generator("cpu").manual_seed(7)
     small = pipe(
-        prompt, num_inference_steps=steps, guidance_scale=4.0, height=256, width=256, generator=generator,
+        prompt, num_inference_steps=steps, guidance_scale=3.0, height=256, width=256, generator=generator,
         output_type="pt",
     ).images  # fmt: skip
     large = upscaler(small).clamp(0, 1)[0].permute(1, 2, 0).numpy()

@@ -15,6 +15,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
+from engine.catalogue import read_catalogue
+
 from .captions import Caption, caption
 from .classifier import Classifier
 from .export import WEIGHTS, load_pipeline
@@ -22,6 +24,7 @@ from .pictures import draw, to_tensor
 from .spec import random_scene
 
 FIRST_SEED = 500_000  # below the seeds that are trained on
+MODEL = read_catalogue()["builtin"]  # what is asked of it where nobody says otherwise is what is evaluated
 Shares = dict[str, float]
 
 
@@ -70,15 +73,15 @@ def evaluate(folder: Path, count: int, steps: int, guidance: float, device: str)
     classifier, prompts = Classifier.load(folder), held_out(count)
     pictures = draw_prompts(pipeline, [p.text for p in prompts], steps, guidance)
     drawn, rendered = (shares(prompts, map(classifier.named, each)) for each in (pictures, fresh_renders(count)))
-    settings = {"prompts": count, "steps": steps, "guidance_scale": guidance, "scheduler": "euler_a"}
+    settings = {"prompts": count, "steps": steps, "guidance_scale": guidance, "scheduler": MODEL.scheduler}
     return {"overall": drawn["overall"], "drawn": drawn, "rendered": rendered, "settings": settings}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m engine.builtin.evaluate", description=__doc__)
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, default=MODEL.steps)
+    parser.add_argument("--guidance", type=float, default=MODEL.guidance_scale)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--json", type=Path, metavar="FILE")

@@ -18,19 +18,17 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from engine.catalogue import read_catalogue
 from engine.drawing import draw
 from engine.protocol import SCHEDULERS, Draw
 
 from .captions import Caption
 from .classifier import Classifier
-from .evaluate import mean, shares
+from .evaluate import MODEL, mean, shares
 from .export import WEIGHTS
 from .scenes import render
 from .sheet import sheet
 from .spec import COLOURS, Scene
 
-MODEL = read_catalogue()["builtin"]
 RATIOS = (("1:2", 1 / 2), ("2:3", 2 / 3), ("1:1", 1.0), ("3:2", 3 / 2), ("2:1", 2.0))
 # Each colour stands in nothing else of its picture, so that its places can be counted.
 SUBJECTS = [

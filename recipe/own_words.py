@@ -10,7 +10,7 @@ import random
 from pathlib import Path
 
 from .captions import Caption
-from .evaluate import Shares, draw_prompts, mean, shares
+from .evaluate import MODEL, Shares, draw_prompts, mean, shares
 from .export import WEIGHTS, load_pipeline
 from .sheet import enlarged, sheet
 from .spec import VALUES
@@ -77,7 +77,9 @@ def main() -> None:
         return
     options.folder.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline(options.weights)
-    pictures = enlarged(draw_prompts(pipeline, [each.text for each in told], options.steps, 4.0, seed=options.seed))
+    pictures = enlarged(
+        draw_prompts(pipeline, [each.text for each in told], options.steps, MODEL.guidance_scale, seed=options.seed)
+    )
     for start in range(0, len(told), PER_SHEET):
         numbers = [str(1 + n) for n in range(start, min(start + PER_SHEET, len(told)))]
         page = sheet(itertools.islice(pictures, len(numbers)), numbers)

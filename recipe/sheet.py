@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
-from .evaluate import draw_prompts
+from .evaluate import MODEL, draw_prompts
 from .export import WEIGHTS, load_pipeline, load_upscaler
 
 TILE = 320  # px
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     pipeline = load_pipeline(options.weights)
-    pictures = draw_prompts(pipeline, PROMPTS, options.steps, 4.0, batch=4, seed=options.seed)
+    pictures = draw_prompts(pipeline, PROMPTS, options.steps, MODEL.guidance_scale, batch=4, seed=options.seed)
     sheet(enlarged(pictures), PROMPTS).save(options.file, quality=85)
 
 

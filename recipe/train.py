@@ -17,7 +17,7 @@ from engine.builtin.networks import SmallVAE, Upscaler
 
 from .card import ADOPTED, FIGURES, collected, write_card
 from .classifier import Classifier, train_classifier
-from .evaluate import evaluate
+from .evaluate import MODEL, evaluate
 from .export import WEIGHTS, load_pipeline, new_unet, save_pipeline, save_upscaler
 from .latents import make_latents
 from .loop import RANK, Loop, Place
@@ -124,7 +124,7 @@ class Recipe:
     def card(self) -> None:
         """Writes how it came about and how well it draws beside the exported weights."""
         options = self.options
-        evaluation = evaluate(options.out, options.evaluated, 20, 4.0, options.device)
+        evaluation = evaluate(options.out, options.evaluated, MODEL.steps, MODEL.guidance_scale, options.device)
         write_card(options.out, collected(options.work, STAGES), evaluation)
 
     def _vae(self) -> SmallVAE:

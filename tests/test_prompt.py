@@ -46,7 +46,7 @@ def test_a_bare_prompt_gets_every_value_from_the_model():
         seed=4182,
         count=1,
         steps=20,
-        guidance_scale=4.0,
+        guidance_scale=3.0,
         scheduler="euler_a",
         width=2048,
         height=2048,

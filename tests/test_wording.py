@@ -304,7 +304,7 @@ def test_info_gives_the_whole_recipe():
     rows = dict(answers.info(SHOWN, WHEN))
     assert rows["Job"] == "`k7q2` image 1"
     assert rows["Came from"] == "re-roll of a1b2"
-    assert rows["Steps"] == "20 · guidance 4 · euler_a"
+    assert rows["Steps"] == "20 · guidance 3 · euler_a"
     assert rows["Took"] == "21 s"
     assert "Without" not in rows
 
