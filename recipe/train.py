@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import torch
+from diffusers import StableDiffusionImg2ImgPipeline
 from torch import distributed
 
 from engine.builtin.networks import SmallVAE, Upscaler
 
 from .card import ADOPTED, FIGURES, collected, write_card
-from .classifier import Classifier, train_classifier
+from .classifier import train_classifier
 from .evaluate import MODEL, evaluate
 from .export import WEIGHTS, load_pipeline, new_unet, save_pipeline, save_upscaler
 from .latents import make_latents
@@ -27,8 +28,8 @@ from .unet import train_unet
 from .upscaler import train_upscaler
 from .vae import train_decoder, train_vae, whiten
 
-STAGES = ("vae", "text", "latents", "unet", "decoder", "upscaler", "classifier", "export", "card")
-MINUTES = {"vae": 17.0, "text": 4.0, "unet": 87.0, "decoder": 10.0, "upscaler": 10.0, "classifier": 15.0}
+STAGES = ("vae", "text", "latents", "unet", "decoder", "upscaler", "export", "classifier", "card")
+MINUTES = {"vae": 17.0, "text": 4.0, "unet": 87.0, "decoder": 10.0, "upscaler": 10.0, "classifier": 40.0}
 
 
 def main() -> None:
@@ -105,7 +106,12 @@ class Recipe:
         train_upscaler(self.place, self._decoded_vae(), self.seconds("upscaler"), self.options.upscaler_scenes)
 
     def classifier(self) -> None:
-        train_classifier(self.place, self._decoded_vae(), self.seconds("classifier"))
+        """Learns from what the exported weights draw, too."""
+        options, drawing = self.options, load_pipeline(self.options.out)
+        redrawing = StableDiffusionImg2ImgPipeline.from_pipe(drawing, vae=drawing.vae).to(options.device)
+        redrawing.set_progress_bar_config(disable=True)
+        net = train_classifier(self.place, redrawing, self.seconds("classifier"), options.classifier_scenes)
+        net.save(options.out)
 
     def export(self) -> None:
         """Writes what is trained so far, with averaged weights, into the package."""
@@ -116,10 +122,10 @@ class Recipe:
         print(f"export: the UNet after {loop.step} steps, {loop.spent:.0f} s", flush=True)
         folder = self.options.out
         save_pipeline(folder, tokenizer, encoder, unet, self._decoded_vae())
-        for name, net in (("upscaler", Upscaler()), ("classifier", Classifier())):
-            if (self.place.work / name / "state.json").exists():
-                Loop(name, self.place, {"kept": net}, 1.0)
-                save_upscaler(folder, net) if isinstance(net, Upscaler) else net.save(folder)
+        if (self.place.work / "upscaler/state.json").exists():
+            upscaler = Upscaler()
+            Loop("upscaler", self.place, {"kept": upscaler}, 1.0)
+            save_upscaler(folder, upscaler)
 
     def card(self) -> None:
         """Writes how it came about and how well it draws beside the exported weights."""
@@ -149,6 +155,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--scenes", type=int, default=32_768, help="rendered scenes that the UNet learns from")
     parser.add_argument("--upscaler-scenes", type=int, default=112)
+    parser.add_argument(
+        "--classifier-scenes", type=int, default=9_120, help="renders for the classifier; a third is drawn over"
+    )
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument(
         "--evaluated", type=int, default=300, help="prompts that the model card's shares are counted on"

@@ -20,7 +20,7 @@ from engine.builtin.networks import SmallVAE, Upscaler
 from engine.builtin.words import unknown_words
 from recipe.card import collected
 from recipe.classifier import Classifier
-from recipe.evaluate import draw_prompts, held_out, shares
+from recipe.evaluate import draw_prompts, fresh_renders, held_out, shares
 from recipe.examples import write_examples
 from recipe.export import WEIGHTS, load_pipeline, load_upscaler, save_pipeline
 
@@ -201,12 +201,20 @@ def test_the_networks_can_be_saved_and_loaded(tmp_path):
     assert Upscaler.from_pretrained(tmp_path).receptive_radius == 4
 
 
+def test_a_saved_classifier_sees_the_same(tmp_path):
+    classifier, pictures = Classifier.load(WEIGHTS), list(fresh_renders(4))
+    classifier.save(tmp_path)
+    again = Classifier.load(tmp_path)
+    assert [again.named(each) for each in pictures] == [classifier.named(each) for each in pictures]
+    assert (tmp_path / "classifier.safetensors").stat().st_size < 400_000
+
+
 def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp_path):
     seconds = [f"--{stage}-minutes=0.02" for stage in ("vae", "text", "unet", "decoder", "upscaler", "classifier")]
     command = [
         sys.executable, "-m", "engine.builtin.train", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
-        "--scenes", "32", "--upscaler-scenes", "1", "--batch", "4", "--no-compile", "--workers", "0",
-        "--evaluated", "2", *seconds,
+        "--scenes", "32", "--upscaler-scenes", "1", "--classifier-scenes", "32", "--batch", "4",
+        "--evaluated", "2", "--no-compile", "--workers", "0", *seconds,
     ]  # fmt: skip
     first = subprocess.run(command, capture_output=True, text=True, check=True, cwd=WEIGHTS.parents[2])
     assert "stage export" in first.stdout
