@@ -5,7 +5,7 @@ from statistics import median
 
 from engine.protocol import Draw, Quality, Request, Stage
 
-MOST_SECONDS = 86_400.0
+_MOST_SECONDS = 86_400.0
 _NEWEST_SHARE = 0.3  # of the newest measurement in the running mean
 
 
@@ -17,7 +17,7 @@ class Pace:
 
     def note(self, request: Request, seconds: float) -> None:
         """This whole request took so long; what can be no time (an engine may say anything) is not taken in."""
-        if not 0 <= seconds <= MOST_SECONDS:  # also true of what is no number
+        if not 0 <= seconds <= _MOST_SECONDS:  # also true of what is no number
             return
         kind, each = _kind(request), seconds / request.count
         known = self._seconds.get(kind, each)

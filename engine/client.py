@@ -139,7 +139,7 @@ class LocalEngine:
     async def _live(self) -> str:
         """One life of the child, from its start to the reason for its end."""
         self._last_words.clear()
-        self._loading, self._has_drawn, self._last_frame = True, False, time.monotonic()
+        self._loading, self._has_drawn = True, False
         ours, theirs = socket.socketpair()
         try:
             self._process = process = await self._spawn(theirs)

@@ -1,7 +1,7 @@
 """How much of a prompt the shipped model draws: `python -m engine.builtin.evaluate`.
 
 Draws held-out prompts (seeds and phrasings never trained on) at native size and counts the named
-attributes that a classifier, trained on rendered pictures alone, finds in them.
+attributes that a classifier, trained on renders and on what the model makes of renders, finds in them.
 """
 
 import argparse

@@ -31,7 +31,7 @@ class Latents:
     """Scenes of one bucket."""
 
     values: Tensor  # float16 [N,C,h,w], of about unit variance
-    emphasis: Tensor  # float16 [N,h,w], of about 2 on average
+    emphasis: Tensor  # float16 [N,h,w], from 1 on
     seeds: list[int]
 
 

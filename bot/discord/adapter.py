@@ -203,9 +203,11 @@ class DiscordAdapter:
         raise Undeliverable("there is no channel left where the bot may post it")
 
     async def found(self, job: Job) -> str | None:
-        """The id of the message that everybody sees of a job, if there is one."""
+        """The id of the message that everybody sees of a job, if there is one; it is written down."""
+        if job.is_private:
+            return None
         for target in dict.fromkeys((job.place.thread_id, job.place.channel_id)):
-            if not target or job.is_private:  # those nobody but its person can see
+            if not target:
                 continue
             try:
                 message = await self._made_before(self._client.get_partial_messageable(int(target)), job)

@@ -13,8 +13,8 @@ from bot.errors import CannotStart
 from bot.store import erased, ledger
 from bot.store.connection import DataLock, cannot_open, read_migrations, reading, sync
 
-# What would outlive its time in a copy: answers to interactions that are known to have arrived.
 _FORMAT, _STAMP = "%Y%m%dT%H%M%S", re.compile(r"limner-(\d{8}T\d{6})\.db")
+# What would outlive its time in a copy: answers to interactions that are known to have arrived.
 _FORGET = "DELETE FROM callbacks WHERE job_id NOT IN (SELECT id FROM jobs WHERE status = 'received')"
 
 
