@@ -69,6 +69,14 @@ def load_latents(folder: Path, shards: int) -> list[Latents]:
     return [Latents(part["latents"], part["emphasis"], part["seeds"].tolist()) for part in parts]
 
 
+def squares(data: list[Latents]) -> Latents:
+    return next(bucket for bucket in data if is_square(bucket.values))
+
+
+def is_square(latents: Tensor) -> bool:
+    return latents.shape[-1] == latents.shape[-2]
+
+
 def _encode(place: Place, vae: SmallVAE, seeds: list[int]) -> dict[str, Tensor]:
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for seed in seeds:

@@ -70,6 +70,8 @@ def _without(scene: Scene) -> Iterator[tuple[Scene, float]]:
         return
     if scene.background != "none":
         yield replace(scene, background="none"), 2
+    if scene.weather in ("rain", "snow"):
+        yield replace(scene, weather="cloudy"), 1
     if scene.subject != "none":
         yield replace(scene, subject="none"), 2
     if scene.subject == "person":

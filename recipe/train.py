@@ -20,16 +20,20 @@ from .card import ADOPTED, FIGURES, collected, write_card
 from .classifier import train_classifier
 from .evaluate import MODEL, evaluate
 from .export import WEIGHTS, load_pipeline, new_unet, save_pipeline, save_upscaler
-from .latents import make_latents
+from .latents import Latents, make_latents
 from .loop import RANK, Loop, Place
 from .pictures import TRAIN_SEEDS, draw, in_parallel, to_tensor
+from .reward import Reader, train_reader
 from .text import WIDTH, AttributeHeads, make_tokenizer, new_text_encoder, train_text
 from .unet import train_unet
 from .upscaler import train_upscaler
 from .vae import train_decoder, train_vae, whiten
 
-STAGES = ("vae", "text", "latents", "unet", "decoder", "upscaler", "export", "classifier", "card")
-MINUTES = {"vae": 17.0, "text": 4.0, "unet": 87.0, "decoder": 10.0, "upscaler": 10.0, "classifier": 40.0}
+STAGES = ("vae", "text", "latents", "unet", "reader", "reward", "decoder", "upscaler", "export", "classifier", "card")
+MINUTES = {
+    "vae": 17.0, "text": 4.0, "unet": 87.0, "reader": 5.0, "reward": 78.0, "decoder": 10.0, "upscaler": 10.0,
+    "classifier": 40.0,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -90,14 +94,27 @@ class Recipe:
             (work / ADOPTED).write_text((WEIGHTS / FIGURES).read_text())
 
     def latents(self) -> None:
-        make_latents(self.place, self._vae(), self.options.scenes)
+        self._latents()
 
     def unet(self) -> None:
-        data = make_latents(self.place, self._vae(), self.options.scenes)
+        self._train_unet("unet", self._latents(), None)
+
+    def reader(self) -> None:
+        train_reader(self.place, self._latents(), self.seconds("reader"))
+
+    def reward(self) -> None:
+        data = self._latents()
+        self._train_unet("reward", data, train_reader(self.place, data, self.seconds("reader")))
+
+    def _train_unet(self, stage: str, data: list[Latents], reader: Reader | None) -> None:
         tokenizer, encoder = train_text(self.place, self.seconds("text"))
+        options = self.options
         train_unet(
-            self.place, data, tokenizer, encoder, self.seconds("unet"), self.options.batch, not self.options.no_compile
+            self.place, data, tokenizer, encoder, self.seconds(stage), options.batch, not options.no_compile, reader
         )
+
+    def _latents(self) -> list[Latents]:
+        return make_latents(self.place, self._vae(), self.options.scenes)
 
     def decoder(self) -> None:
         train_decoder(self.place, self._vae(), self.seconds("decoder"))
@@ -119,7 +136,9 @@ class Recipe:
         unet, encoder = new_unet(), new_text_encoder(tokenizer)
         parts = {"unet_kept": unet, "encoder_kept": encoder}
         loop = Loop("unet", self.place, parts, 1.0)
-        print(f"export: the UNet after {loop.step} steps, {loop.spent:.0f} s", flush=True)
+        if (self.place.work / "reward/state.json").exists():
+            loop = Loop("reward", self.place, parts, 1.0)
+        print(f"export: the UNet after {loop.step} steps of {loop.name}, {loop.spent:.0f} s", flush=True)
         folder = self.options.out
         save_pipeline(folder, tokenizer, encoder, unet, self._decoded_vae())
         if (self.place.work / "upscaler/state.json").exists():

@@ -1,4 +1,4 @@
-"""Stage 4: the UNet learns to take noise off the latents, the text encoder to guide it."""
+"""Stages 4 and 6: the UNet learns to take noise off the latents, the text encoder to guide it."""
 
 import random
 from collections.abc import Callable
@@ -12,9 +12,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from .captions import caption, noisy
 from .export import new_scheduler, new_unet
-from .latents import Latents
+from .latents import Latents, is_square, squares
 from .loop import RANK, Loop, Place, average
 from .muon import ConvMuon
+from .reward import Drawings, Reader
 from .spec import VALUES, random_scene
 from .text import POSITIONS, WIDTH, AttributeHeads, labels
 
@@ -29,16 +30,22 @@ WEIGHTS = {"": 2.0, "dog": 2.0, "cat": 1.8}  # how much more often a scene of ob
 
 def train_unet(
     place: Place, data: list[Latents], tokenizer: CLIPTokenizer, encoder: CLIPTextModel, budget_seconds: float,
-    batch: int = 64, compiled: bool = True,
+    batch: int = 64, compiled: bool = True, reader: Reader | None = None,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:  # fmt: skip
-    """v-prediction on `data` with captions told anew each time; returns the averaged weights."""
+    """v-prediction on `data` with captions told anew each time; returns the averaged weights.
+
+    With a `reader` it is the stage "reward", which goes on from what "unet" reached; the text encoder stays.
+    """
     unet, kept = new_unet(), new_unet()
     kept_encoder = CLIPTextModel(encoder.config)
     kept.load_state_dict(unet.state_dict())
     kept_encoder.load_state_dict(encoder.state_dict())
     heads = AttributeHeads(WIDTH)
     parts = {"unet": unet, "unet_kept": kept, "encoder": encoder, "encoder_kept": kept_encoder, "heads": heads}
-    loop = Loop("unet", place, parts, budget_seconds)
+    loop = Loop("reward" if reader else "unet", place, parts, budget_seconds)
+    if reader and loop.step == 0:
+        Loop("unet", place, parts, budget_seconds)
+    rate, text_learns = (6e-4, 0.0) if reader else (1e-3, TEXT_LEARNS)
     for part in parts.values():
         part.to(place.device)
     unet.to(memory_format=torch.channels_last)
@@ -47,21 +54,29 @@ def train_unet(
     inner = [p for name, p in unet.named_parameters() if _is_inner(name, p)]
     outer = [p for name, p in unet.named_parameters() if not _is_inner(name, p)]
     optimizers = [
-        ConvMuon(inner, 1e-3),
+        ConvMuon(inner, rate),
         torch.optim.AdamW(
             [
-                {"params": [*outer, *heads.parameters()], "lr": 1e-3},
+                {"params": [*outer, *heads.parameters()], "lr": rate},
                 {"params": encoder.parameters(), "lr": 2e-4},
             ],
             betas=(0.9, 0.99), weight_decay=0.01, fused=True,
         ),
     ]  # fmt: skip
-    step = _Step(place, data, tokenizer, (encoder, kept_encoder), heads, _forward(unet, compiled), batch, loop)
+    forward = _forward(unet, compiled)
+    noise = _Noise(place, data, tokenizer, (encoder, kept_encoder), heads, forward, batch, loop, text_learns)
+    drawings = None
+    if reader:
+        renders = squares(data).values
+        drawings = Drawings(place, reader, tokenizer, kept_encoder, noise.signal, renders, max(1, batch // 2))
+
+    def step() -> Tensor:
+        return noise() + drawings.loss(forward) if drawings else noise()
 
     def after() -> None:
         decay = min(DECAY, (1 + loop.step) / (10 + loop.step))
         average(kept, unet, decay)
-        if loop.share < TEXT_LEARNS:
+        if loop.share < text_learns:
             average(kept_encoder, encoder, decay)
 
     loop.run(optimizers, step, after)
@@ -75,7 +90,7 @@ def _is_inner(name: str, p: nn.Parameter) -> bool:
 
 def _forward(unet: UNet2DConditionModel, compiled: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Compiled for the square bucket, which two of three batches have; each other shape would cost a minute."""
-    fast = torch.compile(unet) if compiled else unet
+    fast = torch.compile(unet, dynamic=False) if compiled else unet
 
     def forward(latents: Tensor, times: Tensor, text: Tensor) -> Tensor:
         net = fast if is_square(latents) else unet
@@ -85,18 +100,17 @@ def _forward(unet: UNet2DConditionModel, compiled: bool) -> Callable[[Tensor, Te
     return forward
 
 
-def is_square(latents: Tensor) -> bool:
-    return latents.shape[-1] == latents.shape[-2]
+class _Noise:
+    """The loss of telling the noise on a batch of latents from the latents."""
 
-
-class _Step:
     def __init__(
         self, place: Place, data: list[Latents], tokenizer: CLIPTokenizer,
         encoders: tuple[CLIPTextModel, CLIPTextModel], heads: AttributeHeads,
-        forward: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int, loop: Loop,
+        forward: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int, loop: Loop, text_learns: float,
     ) -> None:  # fmt: skip
         self.place, self.data, self.batch, self.loop = place, data, batch, loop
         self.tokenizer, self.encoders, self.heads, self.forward = tokenizer, encoders, heads, forward
+        self.text_learns = text_learns
         self.rng = random.Random(f"unet {loop.step} {RANK}")
         self.shares = [len(bucket.seeds) * (SQUARE_MORE if is_square(bucket.values) else 1) for bucket in data]
         self.weights = {
@@ -126,7 +140,7 @@ class _Step:
     def _encode(self, tokens: Tensor, named: list[dict[str, str]]) -> tuple[Tensor, Tensor]:
         """[B,L,width], by the learning encoder at first, then by its average, which ships; and the loss of naming."""
         live, kept = self.encoders
-        if self.loop.share >= TEXT_LEARNS:
+        if self.loop.share >= self.text_learns:
             with torch.no_grad():
                 return kept(tokens).last_hidden_state, torch.zeros((), device=tokens.device)
         told = live(tokens)

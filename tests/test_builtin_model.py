@@ -210,7 +210,10 @@ def test_a_saved_classifier_sees_the_same(tmp_path):
 
 
 def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp_path):
-    seconds = [f"--{stage}-minutes=0.02" for stage in ("vae", "text", "unet", "decoder", "upscaler", "classifier")]
+    seconds = [
+        f"--{stage}-minutes=0.02"
+        for stage in ("vae", "text", "unet", "reader", "reward", "decoder", "upscaler", "classifier")
+    ]
     command = [
         sys.executable, "-m", "engine.builtin.train", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
         "--scenes", "32", "--upscaler-scenes", "1", "--classifier-scenes", "32", "--batch", "4",
@@ -232,7 +235,7 @@ def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp
 
 
 def _check_card(card, figures):
-    trained = {"vae", "text", "unet", "decoder", "upscaler", "classifier"}
+    trained = {"vae", "text", "unet", "reader", "reward", "decoder", "upscaler", "classifier"}
     assert set(figures) == trained
     assert all(f"| {stage} | {figures[stage]['step']} |" in card for stage in trained)
     assert all("loss" in figures[stage] for stage in trained)

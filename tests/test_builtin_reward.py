@@ -1,0 +1,110 @@
+"""What the built-in model's UNet learns from the pictures that it draws itself."""
+
+import pytest
+import torch
+
+from recipe.export import load_pipeline, new_scheduler
+from recipe.loop import Place
+from recipe.reward import NOT_PASSING, NOT_READ, Drawings
+from recipe.spec import VALUES
+from recipe.text import labels
+
+# diffusers converts tensors to numpy in a way that numpy 2 warns of
+pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+COUNT = 6
+SIGNAL = new_scheduler().alphas_cumprod
+
+
+@pytest.fixture(scope="module")
+def texts():
+    pipeline = load_pipeline()
+    return pipeline.tokenizer, pipeline.text_encoder
+
+
+@pytest.fixture
+def drawings(texts, tmp_path):
+    """Read by somebody who has no idea what they show."""
+    torch.manual_seed(1)
+    return Drawings(
+        Place(tmp_path, torch.device("cpu"), 0), undecided, *texts, SIGNAL, torch.ones(9, 12, 16, 16), COUNT
+    )
+
+
+def undecided(latents):
+    return {name: torch.zeros(len(latents), len(values) + 1) for name, values in VALUES.items()}
+
+
+def knowing(picture):
+    """Predicts what leads to `picture` from wherever it is."""
+
+    def predict(latents, times, text):
+        signal = SIGNAL[times].view(-1, 1, 1, 1)
+        noise = (latents - signal.sqrt() * picture) / (1 - signal).sqrt()
+        return signal.sqrt() * noise - (1 - signal).sqrt() * picture
+
+    return predict
+
+
+def test_every_picture_is_drawn_to_its_end_in_its_own_number_of_steps(drawings, monkeypatch):
+    picture, ended, begin = torch.randn(COUNT, 12, 16, 16), [], drawings._begin
+    monkeypatch.setattr(drawings, "_begin", lambda i: (ended.append((i, drawings.latents[i].clone())), begin(i)))
+    steps = [len(times) for times in drawings.times]
+    assert len(set(steps)) > 1
+    assert all(times[0] == 999 for times in drawings.times)
+    for n in range(1, max(steps) + 1):
+        before = len(ended)
+        drawings.loss(knowing(picture))
+        if n <= min(steps):
+            assert {i for i, _ in ended[before:]} == {i for i, count in enumerate(steps) if count == n}
+    assert {i for i, _ in ended} == set(range(COUNT))
+    for i, latents in ended:
+        assert torch.allclose(latents, picture[i], atol=1e-2)
+    assert all(times[0] >= 0 for times in drawings.times)
+
+
+def test_on_the_way_there_is_as_much_noise_as_the_time_says(drawings):
+    drawings.loss(knowing(torch.zeros(COUNT, 12, 16, 16)))
+    for latents, times in zip(drawings.latents, drawings.times, strict=True):
+        assert float(latents.std()) == pytest.approx(float((1 - SIGNAL[times[0]]).sqrt()), rel=0.1)
+
+
+def test_what_was_asked_for_and_is_not_read_is_loss(drawings):
+    asked = labels(drawings.named, torch.device("cpu"))
+
+    def reading(shift):
+        """Reads each attribute that was named, or the `shift`th value after it; of the rest, anything."""
+        return {
+            name: 20 * torch.nn.functional.one_hot(
+                torch.where(asked[name] < len(values), (asked[name] + shift) % len(values), 0), len(values) + 1
+            ).float()
+            for name, values in VALUES.items()
+        }  # fmt: skip
+
+    times = torch.full((COUNT,), 500)
+    assert float(drawings._not_read(reading(0), times)) == pytest.approx(0, abs=1e-3)
+    assert float(drawings._not_read(reading(1), times)) == pytest.approx(20, rel=0.01)
+
+
+def test_what_is_not_read_reaches_the_weights_of_what_draws(drawings):
+    weight = torch.zeros(16, requires_grad=True)
+
+    def reader(latents):
+        return {name: latents.flatten(1)[:, : len(values) + 1] for name, values in VALUES.items()}
+
+    drawings.reader = reader
+    loss = drawings.loss(lambda latents, times, text: weight.expand_as(latents))
+    loss.backward()
+    assert float(weight.grad.abs().sum()) > 0
+
+
+def test_the_critic_draws_guesses_towards_what_renders_look_like(drawings):
+    guess = -torch.ones(COUNT, 12, 16, 16)
+    for _ in range(40):
+        drawings._not_passing(guess)
+    assert (drawings.critic(drawings.renders).mean() > drawings.critic(guess).mean() + 0.5).all()
+    guess.requires_grad_()
+    drawings._not_passing(guess).backward()
+    moved = guess.detach() - guess.grad / guess.grad.abs().max()
+    assert drawings.critic(moved).mean() > drawings.critic(guess).mean()
+    assert all(p.grad is None for p in drawings.critic.parameters())
+    assert NOT_PASSING < NOT_READ
