@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline
 from safetensors.torch import load_file, save_file
@@ -13,14 +14,16 @@ from torch.nn import functional
 
 from .captions import caption
 from .loop import Loop, Place, average
+from .muon import ConvMuon
 from .pictures import TRAIN_SEEDS, draw, in_parallel, to_tensor
 from .spec import VALUES, random_scene
 from .text import AttributeHeads, labels
 
 INPUT = 128  # px
-FIRST_SEED = TRAIN_SEEDS + 40_000_000
-SHARD = 480  # scenes
-GROUP = 16  # scenes, redrawn together; of three groups one is
+FIRST_SEED = TRAIN_SEEDS + 40_000_000  # of what is drawn over
+FRESH_SEED = TRAIN_SEEDS + 80_000_000
+SHARD = 320  # scenes
+GROUP = 16  # scenes, redrawn together
 STRENGTH = (0.15, 0.6)  # of redrawing: more, and the picture shows something else than its labels
 STEPS = 10  # of which the share `STRENGTH` is done
 
@@ -30,16 +33,18 @@ class Classifier(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (32, 64, 80, 96, 64)
-        layers: list[nn.Module] = [nn.Conv2d(12, widths[0], 3, padding=1), nn.ReLU()]
-        for a, b in itertools.pairwise(widths):
-            layers += [nn.Conv2d(a, b, 3, padding=1, stride=2), nn.BatchNorm2d(b), nn.ReLU()]
-        self.body = nn.Sequential(*layers)
-        self.mix = nn.Sequential(nn.Flatten(), nn.Linear(16 * widths[-1], 96), nn.ReLU(), nn.Dropout(0.1))
-        self.heads = AttributeHeads(96)
+        self.near = nn.Sequential(*_conv(12, 32), *_conv(32, 64, 2), *_conv(64, 96, 2), *_conv(96, 96))
+        self.far = nn.Sequential(*_conv(96, 128, 2))
+        self.layout = nn.Conv2d(128, 24, 1)
+        self.mix = nn.Sequential(nn.Linear(96 + 128 + 16 * 24, 128), nn.ReLU(), nn.Dropout(0.1))
+        self.heads = AttributeHeads(128)
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        scores: dict[str, Tensor] = self.heads(self.mix(self.body(functional.pixel_unshuffle(pictures, 2))))
+        near = self.near(functional.pixel_unshuffle(pictures, 2))
+        far = self.far(near)
+        # what there is anywhere, hair as well as a hill, and what is where
+        seen = [near.amax((2, 3)), far.amax((2, 3)), functional.adaptive_avg_pool2d(self.layout(far), 4).flatten(1)]
+        scores: dict[str, Tensor] = self.heads(self.mix(torch.cat(seen, 1)))
         return scores
 
     @torch.no_grad()
@@ -60,6 +65,10 @@ class Classifier(nn.Module):
         return net.eval()
 
 
+def _conv(a: int, b: int, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(a, b, 3, padding=1, stride=stride), nn.BatchNorm2d(b), nn.ReLU()]
+
+
 def _stored(t: Tensor) -> torch.dtype:
     if not t.is_floating_point():
         return t.dtype
@@ -71,65 +80,75 @@ def shrink(pictures: Tensor) -> Tensor:
 
 
 def train_classifier(
-    place: Place, pipeline: StableDiffusionImg2ImgPipeline, budget_seconds: float, scenes: int, batch: int = 64
+    place: Place, pipeline: StableDiffusionImg2ImgPipeline, budget_seconds: float, redrawn_scenes: int, batch: int = 64
 ) -> Classifier:
-    """On renders and on what the model makes of renders, each seen often, a little elsewhere and not as sharp."""
+    """On fresh renders and, a quarter, on `redrawn_scenes` that the model drew over; a little elsewhere and softer."""
     net, kept = Classifier(), Classifier()
     loop = Loop("classifier", place, {"live": net, "kept": kept}, budget_seconds)
     kept.load_state_dict(net.state_dict() if loop.step == 0 else kept.state_dict())
     for part in (net, kept):
         part.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
     net.train()
-    pictures, seeds = make_pictures(place, pipeline, scenes)
-    true = labels([random_scene(seed).attributes() for seed in seeds], place.device)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02, fused=True)
-    rng = random.Random(loop.step)
+    again, seeds = make_redrawn(place, pipeline, redrawn_scenes)
+    inner = [p for name, p in net.named_parameters() if p.ndim > 1 and not name.startswith(("near.0", "heads"))]
+    outer = [p for name, p in net.named_parameters() if p.ndim < 2 or name.startswith(("near.0", "heads"))]
+    optimizers = [ConvMuon(inner, 3e-3), torch.optim.AdamW(outer, lr=2e-3, weight_decay=0.02, fused=True)]
+    rng, quarter = random.Random(f"classifier {loop.step}"), batch // 4
+    first = FRESH_SEED + 100 * batch * loop.step
+    fresh = in_parallel(_small, _seeds(first), place.workers, chunk=GROUP)
+    fresh_seeds = _seeds(first)
 
     def step() -> Tensor:
-        chosen = torch.tensor(rng.sample(range(scenes), min(batch, scenes)))
-        seen = _blurred(_moved(pictures[chosen].to(place.device), rng), rng)
+        chosen = rng.choices(range(redrawn_scenes), k=quarter)
+        drawn = torch.from_numpy(np.stack(list(itertools.islice(fresh, batch - quarter)))).permute(0, 3, 1, 2)
+        seen = torch.cat([again[chosen], drawn]).to(place.device)
+        shown = [*(seeds[i] for i in chosen), *itertools.islice(fresh_seeds, batch - quarter)]
+        true = labels([random_scene(seed).attributes() for seed in shown], place.device)
         with place.autocast:
-            scores = net(seen)
-        losses = [functional.cross_entropy(scores[name].float(), true[name][chosen]) for name in VALUES]
-        return torch.stack(losses).mean()
+            scores = net(_blurred(_moved(seen, rng), rng))
+        return torch.stack([functional.cross_entropy(scores[name].float(), true[name]) for name in VALUES]).mean()
 
     def after() -> None:
         average(kept, net, 0.99 if loop.step > 100 else 0.9)
         for a, b in zip(kept.buffers(), net.buffers(), strict=True):
             a.copy_(b)
 
-    loop.run([optimizer], step, after)
+    loop.run(optimizers, step, after)
+    fresh.close()
     return kept.eval()
 
 
-def make_pictures(place: Place, pipeline: StableDiffusionImg2ImgPipeline, scenes: int) -> tuple[Tensor, list[int]]:
+def _small(seed: int) -> np.ndarray:
+    return draw((seed, INPUT, INPUT))
+
+
+def make_redrawn(place: Place, pipeline: StableDiffusionImg2ImgPipeline, scenes: int) -> tuple[Tensor, list[int]]:
     """uint8 [scenes,3,128,128] and their seeds; what is there already is not drawn again."""
     folder = place.work / "classifier"
     folder.mkdir(parents=True, exist_ok=True)
-    seeds, parts = list(itertools.islice(_seeds(), scenes)), []
+    seeds, parts = list(itertools.islice(_seeds(FIRST_SEED), scenes)), []
     for start in range(0, scenes, SHARD):
-        file = folder / f"pictures-{start // SHARD:04d}.safetensors"
+        file = folder / f"redrawn-{start // SHARD:04d}.safetensors"
         if not file.exists():
-            save_file({"pictures": _pictures(place, pipeline, seeds[start : start + SHARD])}, file.with_suffix(".tmp"))
+            save_file({"pictures": _redrawn(place, pipeline, seeds[start : start + SHARD])}, file.with_suffix(".tmp"))
             file.with_suffix(".tmp").replace(file)
-            print(f"classifier: {min(start + SHARD, scenes)} of {scenes} pictures", flush=True)
+            print(f"classifier: {min(start + SHARD, scenes)} of {scenes} drawn over", flush=True)
         parts.append(load_file(file)["pictures"])
     return torch.cat(parts), seeds
 
 
-def _seeds() -> Iterator[int]:
+def _seeds(first: int) -> Iterator[int]:
     """Every seed of objects and people and every third of the others: shapes, hair and poses are hard to tell."""
     hard = ("", "person")
-    return (seed for seed in itertools.count(FIRST_SEED) if seed % 3 == 0 or random_scene(seed).subject in hard)
+    return (seed for seed in itertools.count(first) if seed % 3 == 0 or random_scene(seed).subject in hard)
 
 
-def _pictures(place: Place, pipeline: StableDiffusionImg2ImgPipeline, seeds: list[int]) -> Tensor:
+def _redrawn(place: Place, pipeline: StableDiffusionImg2ImgPipeline, seeds: list[int]) -> Tensor:
     drawn = in_parallel(draw, ((seed, 256, 256) for seed in seeds), place.workers, chunk=GROUP)
     groups = []
-    for nth, start in enumerate(range(0, len(seeds), GROUP)):
+    for start in range(0, len(seeds), GROUP):
         group = seeds[start : start + GROUP]
-        large = to_tensor([next(drawn) for _ in group])
-        groups.append(to_bytes(shrink(redrawn(place, pipeline, large, group) if nth % 3 == 0 else large)))
+        groups.append(to_bytes(shrink(redrawn(place, pipeline, to_tensor([next(drawn) for _ in group]), group))))
     drawn.close()
     return torch.cat(groups)
 

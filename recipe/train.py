@@ -32,7 +32,7 @@ from .vae import train_decoder, train_vae, whiten
 STAGES = ("vae", "text", "latents", "unet", "reader", "reward", "decoder", "upscaler", "export", "classifier", "card")
 MINUTES = {
     "vae": 17.0, "text": 4.0, "unet": 87.0, "reader": 5.0, "reward": 78.0, "decoder": 10.0, "upscaler": 10.0,
-    "classifier": 40.0,
+    "classifier": 15.0,
 }  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenes", type=int, default=32_768, help="rendered scenes that the UNet learns from")
     parser.add_argument("--upscaler-scenes", type=int, default=112)
     parser.add_argument(
-        "--classifier-scenes", type=int, default=9_120, help="renders for the classifier; a third is drawn over"
+        "--classifier-scenes", type=int, default=3_200, help="renders that the model draws over for the classifier"
     )
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument(
