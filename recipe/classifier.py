@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from .captions import caption
 from .loop import Loop, Place, average
-from .muon import ConvMuon
+from .muon import optimizers_of
 from .pictures import TRAIN_SEEDS, draw, in_parallel, to_tensor
 from .spec import VALUES, random_scene
 from .text import AttributeHeads, labels
@@ -90,9 +90,7 @@ def train_classifier(
         part.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
     net.train()
     again, seeds = make_redrawn(place, pipeline, redrawn_scenes)
-    inner = [p for name, p in net.named_parameters() if p.ndim > 1 and not name.startswith(("near.0", "heads"))]
-    outer = [p for name, p in net.named_parameters() if p.ndim < 2 or name.startswith(("near.0", "heads"))]
-    optimizers = [ConvMuon(inner, 3e-3), torch.optim.AdamW(outer, lr=2e-3, weight_decay=0.02, fused=True)]
+    optimizers = optimizers_of(net, ("near.0", "heads"))
     rng, quarter = random.Random(f"classifier {loop.step}"), batch // 4
     first = FRESH_SEED + 100 * batch * loop.step
     fresh = in_parallel(_small, _seeds(first), place.workers, chunk=GROUP)

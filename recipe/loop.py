@@ -75,6 +75,7 @@ class Loop:
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         rates = [group["lr"] for group in groups]
         losses: list[float] = []
+        self._begin_alike()
         last = saved = said = time.monotonic()
         while self.spent < self.budget:
             for group, rate in zip(groups, rates, strict=True):
@@ -99,6 +100,15 @@ class Loop:
                 saved = now
         self._say(losses)
         self.save()
+
+    @torch.no_grad()
+    def _begin_alike(self) -> None:
+        """What chance has made different in several processes, all take from the first."""
+        if distributed.is_initialized():
+            for each in (t for part in self.modules.values() for t in part.state_dict().values()):
+                of_first = each.contiguous()
+                distributed.broadcast(of_first, 0)
+                each.copy_(of_first)
 
     def _share(self) -> None:
         """Of several processes, each with batches of its own, all take the same step at the same time of the budget."""

@@ -30,5 +30,12 @@ class ConvMuon(torch.optim.Muon):
             whole.grad = view.grad = None
 
 
+def optimizers_of(net: nn.Module, outermost: tuple[str, ...]) -> list[torch.optim.Optimizer]:
+    """For a small network that reads: Muon inside, AdamW for vectors and the layers that are named so."""
+    inner = {name: p for name, p in net.named_parameters() if p.ndim > 1 and not name.startswith(outermost)}
+    outer = [p for name, p in net.named_parameters() if name not in inner]
+    return [ConvMuon(inner.values(), 3e-3), torch.optim.AdamW(outer, lr=2e-3, weight_decay=0.01, fused=True)]
+
+
 def _matrix(t: Tensor) -> Tensor:
     return t.permute(0, 2, 3, 1).reshape(t.shape[0], -1) if t.ndim == 4 else t

@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from .latents import Latents, squares
 from .loop import RANK, Loop, Place, average
-from .muon import ConvMuon
+from .muon import optimizers_of
 from .spec import VALUES, random_scene
 from .text import POSITIONS, AttributeHeads, labels, random_caption
 
@@ -64,10 +64,10 @@ def train_reader(place: Place, data: list[Latents], budget_seconds: float, batch
     if loop.share < 1:
         scenes = squares(data)
         true = labels([random_scene(seed).attributes() for seed in scenes.seeds], place.device)
-        inner = [p for name, p in net.named_parameters() if p.ndim > 1 and not name.startswith(("heads", "body.0"))]
-        outer = [p for name, p in net.named_parameters() if p.ndim < 2 or name.startswith(("heads", "body.0"))]
-        optimizers = [ConvMuon(inner, 3e-3), torch.optim.AdamW(outer, lr=2e-3, weight_decay=0.01, fused=True)]
-        rng, learnt = random.Random(f"reader {loop.step}"), len(scenes.seeds) - min(HELD_OUT, len(scenes.seeds) // 8)
+        rng, learnt = (
+            random.Random(f"reader {loop.step} {RANK}"),
+            len(scenes.seeds) - min(HELD_OUT, len(scenes.seeds) // 8),
+        )
 
         def step() -> Tensor:
             chosen = torch.tensor(rng.choices(range(learnt), k=batch))
@@ -76,7 +76,9 @@ def train_reader(place: Place, data: list[Latents], budget_seconds: float, batch
             losses = [functional.cross_entropy(scores[name].float(), true[name][chosen]) for name in VALUES]
             return torch.stack(losses).mean()
 
-        loop.run(optimizers, step, lambda: average(kept, net, 0.99 if loop.step > 100 else 0.9))
+        loop.run(
+            optimizers_of(net, ("body.0", "heads")), step, lambda: average(kept, net, 0.99 if loop.step > 100 else 0.9)
+        )
         unseen = {name: indices[learnt:] for name, indices in true.items()}
         loop.measured(share=_read(kept.eval(), scenes.values[learnt:].float().to(place.device), unseen))
     return kept.eval().requires_grad_(False)

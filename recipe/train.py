@@ -114,7 +114,13 @@ class Recipe:
         )
 
     def _latents(self) -> list[Latents]:
-        return make_latents(self.place, self._vae(), self.options.scenes)
+        """Of several processes the first makes what is missing; the others wait for it."""
+        if RANK:
+            distributed.barrier()
+        data = make_latents(self.place, self._vae(), self.options.scenes)
+        if distributed.is_initialized() and not RANK:
+            distributed.barrier()
+        return data
 
     def decoder(self) -> None:
         train_decoder(self.place, self._vae(), self.seconds("decoder"))

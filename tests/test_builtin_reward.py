@@ -1,17 +1,23 @@
 """What the built-in model's UNet learns from the pictures that it draws itself."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from recipe.export import load_pipeline, new_scheduler
 from recipe.loop import Place
-from recipe.reward import NOT_PASSING, NOT_READ, Drawings
+from recipe.reward import Drawings
 from recipe.spec import VALUES
 from recipe.text import labels
 
 # diffusers converts tensors to numpy in a way that numpy 2 warns of
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 COUNT = 6
+ROOT = Path(__file__).parents[1]
 SIGNAL = new_scheduler().alphas_cumprod
 
 
@@ -107,4 +113,29 @@ def test_the_critic_draws_guesses_towards_what_renders_look_like(drawings):
     moved = guess.detach() - guess.grad / guess.grad.abs().max()
     assert drawings.critic(moved).mean() > drawings.critic(guess).mean()
     assert all(p.grad is None for p in drawings.critic.parameters())
-    assert NOT_PASSING < NOT_READ
+
+
+TWO = """
+import sys
+from pathlib import Path
+import torch
+from torch import distributed, nn
+from recipe.loop import RANK, Loop, Place
+distributed.init_process_group("gloo")
+torch.manual_seed(RANK)
+net = nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+loop = Loop("net", Place(Path(sys.argv[1]), torch.device("cpu"), 0), {"net": net}, 0.2)
+loop.run([optimizer], lambda: net(torch.randn(1, 2, 4, 4)).square().mean())
+Path(sys.argv[1], f"{RANK}.txt").write_text(str([p.tolist() for p in net.parameters()]))
+"""
+
+
+def test_two_processes_that_begin_with_nothing_train_the_same_network(tmp_path):
+    (tmp_path / "two.py").write_text(TWO)
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        str(tmp_path / "two.py"), str(tmp_path),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert (tmp_path / "0.txt").read_text() == (tmp_path / "1.txt").read_text()
