@@ -3,10 +3,10 @@
 import random
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from .spec import Scene
+from .spec import VALUES, Scene
 
 # The first wording of each list is the commonest.
 COLOUR = {
@@ -92,6 +92,29 @@ SKY_TAG = {
 }  # fmt: skip
 SUNNY = ["in the sun", "in the sunshine", "in sunny weather", "on a sunny day"]
 SUNNY_TAG = ["sunny", "sunshine"]
+RELATED = {  # the last wording of each is never trained on
+    "on": [
+        "{a} on top of {b}", "{a} on {b}", "{a} stacked on {b}", "{b} under {a}", "{a} sitting on {b}",
+        "{a} standing on {b}", "{a} placed on {b}", "{a} over {b}", "{b} below {a}", "{b} beneath {a}",
+        "{b} with {a} on it", "on {b} is {a}", "{a} right above {b}", "{a} placed above {b}", "{a} floating above {b}",
+        "{a} at the top and {b} at the bottom", "{b} at the bottom and {a} on top",
+        "{a} above {b}",
+    ],
+    "left": [
+        "{a} left of {b}", "{a} to the left of {b}", "{b} to the right of {a}", "{b} right of {a}",
+        "{b} on the right of {a}", "left {a}, right {b}", "on the left {a}, on the right {b}",
+        "{a} at the left, {b} at the right", "{b} on the right, {a} on the left",
+        "{a} on the left side, {b} on the right side", "{a} on the left, {b} next to it", "{a} next to {b}",
+        "{a} beside {b}", "{a} and {b}",
+        "{a} on the left and {b} on the right",
+    ],
+    "front": [
+        "{a} in front of {b}", "{b} behind {a}", "{a} before {b}", "{a} with {b} behind it", "{a} and behind it {b}",
+        "{b} with {a} in front of it", "behind {a} is {b}", "{a} at the front, {b} at the back",
+        "{b} in the back, {a} in the front", "in front {a}, behind {b}", "{a} in front, {b} in the background",
+        "{a} in front and {b} behind it",
+    ],
+}  # fmt: skip
 MEDIUM = [
     "a picture of",
     "an illustration of",
@@ -119,15 +142,15 @@ class Caption:
 class _Teller:
     """Picks wordings for one scene and keeps what they tell."""
 
-    def __init__(self, scene: Scene, rng: random.Random) -> None:
-        self.scene, self.rng, self.named = scene, rng, dict[str, str]()
+    def __init__(self, scene: Scene, rng: random.Random, only: Collection[str] = VALUES) -> None:
+        self.scene, self.rng, self.only, self.named = scene, rng, only, dict[str, str]()
 
     def pick(self, wordings: list[str]) -> str:
         return wordings[0] if self.rng.random() < 0.4 else self.rng.choice(wordings)
 
     def tells(self, name: str, chance: float) -> bool:
         value = self.scene.attributes().get(name, "none")
-        if value == "none" or self.rng.random() >= chance:
+        if value == "none" or name not in self.only or self.rng.random() >= chance:
             return False
         self.named[name] = value
         return True
@@ -219,9 +242,24 @@ class _Teller:
 
 def caption(scene: Scene, rng: random.Random, held_out: bool = False) -> Caption:
     """A clean sentence that says only what is true; `held_out` uses the phrasings kept from training."""
-    teller = _Teller(scene, rng)
+    return _told(_Teller(scene, rng), held_out)
+
+
+def plain(scene: Scene, named: Collection[str]) -> str:
+    """The plainest sentence that tells these attributes of the scene and no other."""
+    return _told(_Teller(scene, _First(), named), held_out=False).text
+
+
+class _First(random.Random):
+    """Always takes the first, and does what is done by chance."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def _told(teller: _Teller, held_out: bool) -> Caption:
     orders = _HELD_OUT if held_out else _ORDERS
-    text = _objects(teller, held_out) if scene.objects else rng.choice(orders)(teller)
+    text = _objects(teller, held_out) if teller.scene.objects else teller.rng.choice(orders)(teller)
     return Caption(re.sub(r" +(,?)", r"\1 ", text).replace("  ", " ").strip(" ,"), teller.named)
 
 
@@ -346,22 +384,5 @@ def _related(t: _Teller, things: list[str], held_out: bool) -> str:
         return things[0]
     if t.scene.relation == "row":
         return f"{things[0]}, {things[1]} and {things[2]}" + t.rng.choice(["", " in a row", " side by side"])
-    a, b = things
-    wordings = {
-        "on": [
-            f"{a} on top of {b}",
-            f"{a} on {b}",
-            f"{a} stacked on {b}",
-            f"{b} under {a}",
-            f"{a} sitting on {b}",
-            f"{a} above {b}",
-        ],
-        "left": [
-            f"{a} left of {b}",
-            f"{a} to the left of {b}",
-            f"{b} to the right of {a}",
-            f"{a} on the left and {b} on the right",
-        ],
-        "front": [f"{a} in front of {b}", f"{b} behind {a}", f"{a} before {b}", f"{a} in front and {b} behind it"],
-    }[t.scene.relation]
-    return wordings[-1] if held_out else t.rng.choice(wordings[:-1])
+    *wordings, never_trained = RELATED[t.scene.relation]
+    return (never_trained if held_out else t.rng.choice(wordings)).format(a=things[0], b=things[1])

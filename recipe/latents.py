@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.builtin.networks import SmallVAE
 
 from .loop import Place
-from .pictures import SIDE, TRAIN_SEEDS, draw, in_parallel, random_bucket, to_tensor
+from .pictures import SIDE, TRAIN_SEEDS, bucket, draw, in_parallel, random_bucket, to_tensor
 from .scenes import emphasis
 from .spec import random_scene
 
@@ -63,14 +63,20 @@ def load_latents(folder: Path, shards: int) -> list[Latents]:
     found: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
     for shard in range(shards):
         for key, tensor in load_file(folder / f"{shard:04d}.safetensors").items():
-            kind, bucket = key.split()
-            found[bucket][kind].append(tensor)
+            kind, size = key.split()
+            found[size][kind].append(tensor)
     parts = [{kind: torch.cat(tensors) for kind, tensors in kinds.items()} for kinds in found.values()]
     return [Latents(part["latents"], part["emphasis"], part["seeds"].tolist()) for part in parts]
 
 
 def squares(data: list[Latents]) -> Latents:
-    return next(bucket for bucket in data if is_square(bucket.values))
+    return nearest(data, 1.0)
+
+
+def nearest(data: list[Latents], aspect: float) -> Latents:
+    """Those whose shape is nearest to that of this width ÷ height."""
+    width, height = bucket(aspect)
+    return min(data, key=lambda each: abs(each.values.shape[-1] - width) + abs(each.values.shape[-2] - height))
 
 
 def is_square(latents: Tensor) -> bool:

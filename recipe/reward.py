@@ -1,4 +1,4 @@
-"""Stages 5 and 6: what the UNet draws is read, and what was asked for and is not there is loss.
+"""Stages 6 and 7: what the UNet draws is read, and what was asked for and is not there is loss.
 
 As ReFL (arXiv 2304.05977) and DRaFT (arXiv 2309.17400) do, but a step at a time: pictures are drawn while the UNet
 learns, and each of their steps is learnt from. Noise on a render shows the network the beginnings of pictures that are
@@ -23,11 +23,13 @@ from .text import POSITIONS, AttributeHeads, labels, random_caption
 # Of the losses. The gradient of what is not read is thirty times as long as that of the noise; so they are about equal.
 NOT_READ, NOT_PASSING = 0.025, 0.016
 STEPS, GUIDANCE = (8, 20), (2.0, 7.0)  # of a picture; half of the guidances are below 3.8
-SEVERAL = 0.2  # share of prompts that are of several objects for certain
+OBJECTS = (0, 0, 0, 0, 0, 2, 3)  # a prompt is of at least so many, equally often: three are the hardest
+SMALL = {"hair": 3.0, "who": 2.0, "pose": 2.0}  # how much more it counts where these are not read
 CRITIC_BELOW = 500  # times: what is guessed from more noise is soft, and should be
 CRITIC_WARM_UP = 300  # steps
 SHAKE, SMOOTH = 0.05, 20.0  # the critic's scores may not change much where latents hardly do: R1 and R2, approximated
 HELD_OUT = 512  # scenes
+ASPECTS = {1.0: 0.6, 2 / 3: 0.1, 3 / 2: 0.1, 1 / 2: 0.1, 2.0: 0.1}  # width ÷ height → its share of the steps
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]  # latents, times, text → v
 
 
@@ -55,7 +57,7 @@ def _conv(a: int, b: int, stride: int = 1) -> list[nn.Module]:
 
 
 def train_reader(place: Place, data: list[Latents], budget_seconds: float, batch: int = 128) -> Reader:
-    """On square training latents, of which the last 512, or an eighth of a few, are held out."""
+    """On training latents; the last 512 squares, or an eighth of a few, are held out."""
     net, kept = Reader(), Reader()
     loop = Loop("reader", place, {"live": net, "kept": kept}, budget_seconds)
     kept.load_state_dict(net.state_dict() if loop.step == 0 else kept.state_dict())
@@ -63,24 +65,26 @@ def train_reader(place: Place, data: list[Latents], budget_seconds: float, batch
         part.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
     if loop.share < 1:
         scenes = squares(data)
-        true = labels([random_scene(seed).attributes() for seed in scenes.seeds], place.device)
-        rng, learnt = (
-            random.Random(f"reader {loop.step} {RANK}"),
-            len(scenes.seeds) - min(HELD_OUT, len(scenes.seeds) // 8),
-        )
+        held = min(HELD_OUT, len(scenes.seeds) // 8)
+        buckets = [scenes, *(bucket for bucket in data if bucket is not scenes)]
+        learnt = [len(bucket.seeds) for bucket in buckets]
+        learnt[0] -= held
+        true = [labels([random_scene(seed).attributes() for seed in each.seeds], place.device) for each in buckets]
+        rng = random.Random(f"reader {loop.step} {RANK}")
 
         def step() -> Tensor:
-            chosen = torch.tensor(rng.choices(range(learnt), k=batch))
+            (i,) = rng.choices(range(len(buckets)), learnt)
+            chosen = torch.tensor(rng.choices(range(learnt[i]), k=batch))
             with place.autocast:
-                scores = net(_as_guessed(scenes.values[chosen].float().to(place.device)))
-            losses = [functional.cross_entropy(scores[name].float(), true[name][chosen]) for name in VALUES]
+                scores = net(_as_guessed(buckets[i].values[chosen].float().to(place.device)))
+            losses = [functional.cross_entropy(scores[name].float(), true[i][name][chosen]) for name in VALUES]
             return torch.stack(losses).mean()
 
         loop.run(
             optimizers_of(net, ("body.0", "heads")), step, lambda: average(kept, net, 0.99 if loop.step > 100 else 0.9)
         )
-        unseen = {name: indices[learnt:] for name, indices in true.items()}
-        loop.measured(share=_read(kept.eval(), scenes.values[learnt:].float().to(place.device), unseen))
+        unseen = {name: indices[learnt[0] :] for name, indices in true[0].items()}
+        loop.measured(share=_read(kept.eval(), scenes.values[learnt[0] :].float().to(place.device), unseen))
     return kept.eval().requires_grad_(False)
 
 
@@ -120,9 +124,10 @@ def _leaky(a: int, b: int, stride: int = 1) -> list[nn.Module]:
 
 
 class Drawings:
-    """`count` square pictures on their way from noise, each with its own prompt, number of steps and guidance.
+    """`count` pictures on their way from noise, each with its own prompt, number of steps and guidance.
 
-    `signal` [1000] is the share of signal at each time, `renders` [N,C,h,w] are latents to look like.
+    `signal` [1000] is the share of signal at each time, `renders` [N,C,h,w] are latents to look like, of whose shape
+    they are.
     Every process has a critic of its own; it is not kept, since it learns anew within minutes.
     """
 
@@ -167,12 +172,14 @@ class Drawings:
     def _not_read(self, scores: dict[str, Tensor], times: Tensor) -> Tensor:
         """The mean cross-entropy of the attributes that each prompt names; what it leaves out is free."""
         losses = torch.zeros(len(times), device=times.device)
+        counted = torch.full_like(losses, 1e-8)  # a prompt may name nothing
         for name, true in labels(self.named, times.device).items():
-            wanted = true.where(true < len(VALUES[name]), -1)
-            losses = losses + functional.cross_entropy(scores[name].float(), wanted, ignore_index=-1, reduction="none")
-        counts = torch.tensor([max(1, len(named)) for named in self.named], device=times.device)
+            matters, named = SMALL.get(name, 1.0), true < len(VALUES[name])
+            wanted = true.where(named, -1)
+            entropy = functional.cross_entropy(scores[name].float(), wanted, ignore_index=-1, reduction="none")
+            losses, counted = losses + matters * entropy, counted + matters * named
         tells = 1 - (times / 1000) ** 4  # what is guessed from nothing but noise is a mean of many pictures
-        return (losses / counts * tells).sum() / tells.sum()
+        return (losses / counted * tells).sum() / tells.sum()
 
     def _not_passing(self, clean: Tensor) -> Tensor:
         """The critic learns to tell these from renders; then how far they are from passing for some."""
@@ -203,7 +210,7 @@ class Drawings:
                 self._begin(i)
 
     def _begin(self, i: int) -> None:
-        told = random_caption(self.rng, several=self.rng.random() < SEVERAL)
+        told = random_caption(self.rng, self.rng.choice(OBJECTS))
         steps = self.rng.randint(*STEPS)
         self.times[i] = [round(1000 * (1 - k / steps)) - 1 for k in range(steps)]
         self.named[i] = told.named

@@ -85,10 +85,10 @@ def add_same_words(tokenizer: CLIPTokenizer, encoder: CLIPTextModel) -> None:
         rows[tokenizer.convert_tokens_to_ids(word)] = rows[tokenizer.get_vocab()[learnt]]
 
 
-def random_caption(rng: random.Random, several: bool = False) -> Caption:
-    """A training caption of a scene that was never drawn, or of two or three objects; the labels are free."""
+def random_caption(rng: random.Random, objects: int = 0) -> Caption:
+    """A training caption of a scene that was never drawn, with at least so many objects; the labels are free."""
     scene = random_scene(rng.randrange(TRAIN_SEEDS, 2**31))
-    while several and len(scene.objects) < 2:
+    while len(scene.objects) < objects:
         scene = random_scene(rng.randrange(TRAIN_SEEDS, 2**31))
     told = caption(scene, rng)
     return Caption(noisy(told.text, rng), told.named)
@@ -155,4 +155,4 @@ def _caption_batches(batch: int, start: int) -> Iterator[list[Caption]]:
     """Half of them of several objects: from their share of the scenes it is not learnt which has which colour."""
     rng = random.Random(f"captions {start}")
     while True:
-        yield [random_caption(rng, several=i % 2 == 0) for i in range(batch)]
+        yield [random_caption(rng, objects=2 if i % 2 == 0 else 0) for i in range(batch)]

@@ -6,6 +6,7 @@ may train faster with a process for each core than with threads, above all besid
 """
 
 import argparse
+import atexit
 import os
 import time
 from pathlib import Path
@@ -28,11 +29,25 @@ from .text import WIDTH, AttributeHeads, make_tokenizer, new_text_encoder, train
 from .unet import train_unet
 from .upscaler import train_upscaler
 from .vae import train_decoder, train_vae, whiten
+from .wordings import learn_wordings
 
-STAGES = ("vae", "text", "latents", "unet", "reader", "reward", "decoder", "upscaler", "export", "classifier", "card")
+STAGES = (
+    "vae",
+    "text",
+    "latents",
+    "unet",
+    "wordings",
+    "reader",
+    "reward",
+    "decoder",
+    "upscaler",
+    "export",
+    "classifier",
+    "card",
+)
 MINUTES = {
-    "vae": 17.0, "text": 4.0, "unet": 87.0, "reader": 5.0, "reward": 78.0, "decoder": 10.0, "upscaler": 10.0,
-    "classifier": 15.0,
+    "vae": 17.0, "text": 4.0, "unet": 87.0, "wordings": 8.0, "reader": 9.0, "reward": 78.0, "decoder": 10.0,
+    "upscaler": 10.0, "classifier": 15.0,
 }  # fmt: skip
 
 
@@ -51,6 +66,7 @@ def main() -> None:
 def _join() -> None:
     """Be one of the processes that torch.distributed.run started, on a core of its own."""
     distributed.init_process_group("gloo")
+    atexit.register(distributed.destroy_process_group)  # else its threads may abort the process as it ends
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[RANK % len(cores)]})
@@ -99,6 +115,10 @@ class Recipe:
     def unet(self) -> None:
         self._train_unet("unet", self._latents(), None)
 
+    def wordings(self) -> None:
+        tokenizer, encoder = train_text(self.place, self.seconds("text"))
+        learn_wordings(self.place, self._latents(), tokenizer, encoder, self.seconds("wordings"))
+
     def reader(self) -> None:
         train_reader(self.place, self._latents(), self.seconds("reader"))
 
@@ -141,10 +161,9 @@ class Recipe:
         tokenizer = make_tokenizer(self.place)
         unet, encoder = new_unet(), new_text_encoder(tokenizer)
         parts = {"unet_kept": unet, "encoder_kept": encoder}
-        loop = Loop("unet", self.place, parts, 1.0)
-        if (self.place.work / "reward/state.json").exists():
-            loop = Loop("reward", self.place, parts, 1.0)
-        print(f"export: the UNet after {loop.step} steps of {loop.name}, {loop.spent:.0f} s", flush=True)
+        for stage, reached in (("unet", parts), ("wordings", {"encoder_kept": encoder}), ("reward", parts)):
+            loop = Loop(stage, self.place, reached, 1.0)
+            print(f"export: after {loop.step} steps of {stage}, {loop.spent:.0f} s", flush=True)
         folder = self.options.out
         save_pipeline(folder, tokenizer, encoder, unet, self._decoded_vae())
         if (self.place.work / "upscaler/state.json").exists():

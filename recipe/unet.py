@@ -1,4 +1,4 @@
-"""Stages 4 and 6: the UNet learns to take noise off the latents, the text encoder to guide it."""
+"""Stages 4 and 7: the UNet learns to take noise off the latents, the text encoder to guide it."""
 
 import random
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from .captions import caption, noisy
 from .export import new_scheduler, new_unet
-from .latents import Latents, is_square, squares
+from .latents import Latents, is_square, nearest
 from .loop import RANK, Loop, Place, average
 from .muon import ConvMuon
-from .reward import Drawings, Reader
+from .reward import ASPECTS, Drawings, Reader
 from .spec import VALUES, random_scene
 from .text import POSITIONS, WIDTH, AttributeHeads, labels
 
@@ -34,7 +34,7 @@ def train_unet(
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:  # fmt: skip
     """v-prediction on `data` with captions told anew each time; returns the averaged weights.
 
-    With a `reader` it is the stage "reward", which goes on from what "unet" reached; the text encoder stays.
+    With a `reader` it is the stage "reward", which goes on from "unet" and "wordings"; the text encoder stays.
     """
     unet, kept = new_unet(), new_unet()
     kept_encoder = CLIPTextModel(encoder.config)
@@ -45,6 +45,7 @@ def train_unet(
     loop = Loop("reward" if reader else "unet", place, parts, budget_seconds)
     if reader and loop.step == 0:
         Loop("unet", place, parts, budget_seconds)
+        Loop("wordings", place, {"encoder_kept": kept_encoder}, budget_seconds)
     rate, text_learns = (6e-4, 0.0) if reader else (1e-3, TEXT_LEARNS)
     for part in parts.values():
         part.to(place.device)
@@ -65,13 +66,16 @@ def train_unet(
     ]  # fmt: skip
     forward = _forward(unet, compiled)
     noise = _Noise(place, data, tokenizer, (encoder, kept_encoder), heads, forward, batch, loop, text_learns)
-    drawings = None
-    if reader:
-        renders = squares(data).values
-        drawings = Drawings(place, reader, tokenizer, kept_encoder, noise.signal, renders, max(1, batch // 2))
+    drawings = [
+        Drawings(place, reader, tokenizer, kept_encoder, noise.signal, nearest(data, aspect).values, max(1, batch // 2))
+        for aspect in ASPECTS
+        if reader
+    ]
 
     def step() -> Tensor:
-        return noise() + drawings.loss(forward) if drawings else noise()
+        if not drawings:
+            return noise()
+        return noise() + noise.rng.choices(drawings, list(ASPECTS.values()))[0].loss(forward)
 
     def after() -> None:
         decay = min(DECAY, (1 + loop.step) / (10 + loop.step))

@@ -15,6 +15,7 @@ from diffusers import (
     StableDiffusionImg2ImgPipeline,
 )
 from PIL import Image
+from safetensors.torch import load_file
 
 from engine.builtin.networks import SmallVAE, Upscaler
 from engine.builtin.words import unknown_words
@@ -28,6 +29,7 @@ from recipe.export import WEIGHTS, load_pipeline, load_upscaler, save_pipeline
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 LIMIT_BYTES = 25_000_000
 SCHEDULERS = [DDIMScheduler, EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DPMSolverMultistepScheduler]
+TRAINED = ("vae", "text", "unet", "wordings", "reader", "reward", "decoder", "upscaler", "classifier")
 PROMPT = "a man in a red jacket on a beach at sunset"
 
 
@@ -210,10 +212,7 @@ def test_a_saved_classifier_sees_the_same(tmp_path):
 
 
 def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp_path):
-    seconds = [
-        f"--{stage}-minutes=0.02"
-        for stage in ("vae", "text", "unet", "reader", "reward", "decoder", "upscaler", "classifier")
-    ]
+    seconds = [f"--{stage}-minutes=0.02" for stage in TRAINED]
     command = [
         sys.executable, "-m", "engine.builtin.train", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
         "--scenes", "32", "--upscaler-scenes", "1", "--classifier-scenes", "32", "--batch", "4",
@@ -223,6 +222,11 @@ def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp
     assert "stage export" in first.stdout
     assert (tmp_path / "out/unet/diffusion_pytorch_model.safetensors").exists()
     _check_card((tmp_path / "out/README.md").read_text(), json.loads((tmp_path / "out/figures.json").read_text()))
+    learnt, shipped = (
+        load_file(tmp_path / file)["encoder.layers.0.mlp.fc1.weight"]
+        for file in ("work/wordings/encoder_kept.safetensors", "out/text_encoder/model.safetensors")
+    )
+    assert torch.equal(learnt, shipped)
     spent = json.loads((tmp_path / "work/unet/state.json").read_text())["seconds"]
     again = subprocess.run(
         [*command, "--stage", "unet", f"--unet-minutes={spent / 60 + 0.02}"],
@@ -235,10 +239,9 @@ def test_the_recipe_trains_every_stage_from_nothing_and_goes_on_after_a_stop(tmp
 
 
 def _check_card(card, figures):
-    trained = {"vae", "text", "unet", "reader", "reward", "decoder", "upscaler", "classifier"}
-    assert set(figures) == trained
-    assert all(f"| {stage} | {figures[stage]['step']} |" in card for stage in trained)
-    assert all("loss" in figures[stage] for stage in trained)
+    assert set(figures) == set(TRAINED)
+    assert all(f"| {stage} | {figures[stage]['step']} |" in card for stage in TRAINED)
+    assert all("loss" in figures[stage] for stage in TRAINED)
     assert all(f"dB {figures[stage]['dB']:g}" in card for stage in ("vae", "decoder", "upscaler"))
     assert "license: apache-2.0" in card
     assert "| overall |" in card

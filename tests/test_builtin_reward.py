@@ -91,6 +91,29 @@ def test_what_was_asked_for_and_is_not_read_is_loss(drawings):
     assert float(drawings._not_read(reading(1), times)) == pytest.approx(20, rel=0.01)
 
 
+def test_small_things_that_are_not_read_count_more(drawings):
+    drawings.named = [{"hair": "red", "time": "day"}] * COUNT
+    times = torch.full((COUNT,), 500)
+
+    def wrong(name):
+        scores = {other: torch.zeros(COUNT, len(values) + 1) for other, values in VALUES.items()}
+        for other, value in drawings.named[0].items():
+            scores[other][:, VALUES[other].index(value)] = 20
+        scores[name] = scores[name].roll(1, 1)
+        return float(drawings._not_read(scores, times))
+
+    assert wrong("hair") == pytest.approx(3 * wrong("time"), rel=0.01)
+
+
+def test_some_prompts_are_of_several_objects_and_some_of_three(drawings):
+    for i in range(200):
+        drawings._begin(i % COUNT)
+        drawings.counted = [*getattr(drawings, "counted", []), drawings.named[i % COUNT]]
+    several = [named for named in drawings.counted if "shape 1" in named]
+    assert 60 < len(several) < 120
+    assert 25 < sum("shape 2" in named for named in several) < 70
+
+
 def test_what_is_not_read_reaches_the_weights_of_what_draws(drawings):
     weight = torch.zeros(16, requires_grad=True)
 
@@ -119,9 +142,10 @@ TWO = """
 import sys
 from pathlib import Path
 import torch
-from torch import distributed, nn
+from torch import nn
 from recipe.loop import RANK, Loop, Place
-distributed.init_process_group("gloo")
+from recipe.train import _join
+_join()
 torch.manual_seed(RANK)
 net = nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)
 optimizer = torch.optim.SGD(net.parameters(), lr=0.1)

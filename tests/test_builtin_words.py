@@ -3,12 +3,13 @@
 import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from engine.builtin.words import same_words, unknown_words, vocabulary
 from recipe import captions
-from recipe.captions import caption, noisy
+from recipe.captions import caption, noisy, plain
 from recipe.scenes import emphasis, render
 from recipe.spec import SUBJECTS, VALUES, Scene, random_scene
 
@@ -39,6 +40,30 @@ def test_two_tellings_of_a_scene_differ():
 
 def test_held_out_phrasings_are_not_the_trained_ones():
     assert not set(captions._HELD_OUT) & set(captions._ORDERS)
+    assert all(len(set(wordings)) == len(wordings) for wordings in captions.RELATED.values())
+
+
+def test_the_last_wording_of_a_relation_is_never_trained_on(monkeypatch):
+    wordings = ["{a} as {b}", "{b} by {a}", "{a} or {b}"]
+    monkeypatch.setattr(captions, "RELATED", dict.fromkeys(captions.RELATED, wordings))
+    seen = set()
+    for scene in (scene for scene in map(random_scene, range(400)) if len(scene.objects) == 2):
+        trained = " ".join(caption(scene, random.Random(i)).text for i in range(4))
+        assert " or " in caption(scene, random.Random(0), held_out=True).text
+        seen |= set(trained.split())
+    assert {"as", "by"} <= seen
+    assert "or" not in seen
+
+
+def test_the_plainest_sentence_tells_the_same_attributes_in_the_commonest_words():
+    for seed in range(2000):
+        scene = random_scene(seed)
+        told = caption(scene, random.Random(seed))
+        again = captions._told(captions._Teller(scene, captions._First(), told.named), held_out=False)
+        assert (again.named, again.text) == (told.named, plain(scene, told.named))
+        exact = [told.named[name] for name in told.named if name.startswith(("shape", "hair", "jacket", "setting"))]
+        assert all(value in again.text for value in exact), again
+        assert plain(replace(scene, seed=seed + 1), told.named) == again.text
 
 
 def test_every_attribute_value_is_drawn_by_some_seed():
