@@ -43,7 +43,7 @@ def collected(work: Path, stages: tuple[str, ...]) -> Figures:
             before = figures.get(stage, {})
             state |= {name: state[name] + before.get(name, 0) for name in ("step", "seconds")}
             figures[stage] = before | {name: value for name, value in state.items() if name != "budget_seconds"}
-    return figures
+    return {stage: figures[stage] for stage in stages if stage in figures}
 
 
 def write_card(folder: Path, figures: Figures, evaluation: dict[str, Any]) -> None:

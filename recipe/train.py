@@ -32,19 +32,9 @@ from .vae import train_decoder, train_vae, whiten
 from .wordings import learn_wordings
 
 STAGES = (
-    "vae",
-    "text",
-    "latents",
-    "unet",
-    "wordings",
-    "reader",
-    "reward",
-    "decoder",
-    "upscaler",
-    "export",
-    "classifier",
+    "vae", "text", "latents", "unet", "wordings", "reader", "reward", "decoder", "upscaler", "export", "classifier",
     "card",
-)
+)  # fmt: skip
 MINUTES = {
     "vae": 17.0, "text": 4.0, "unet": 87.0, "wordings": 8.0, "reader": 9.0, "reward": 78.0, "decoder": 10.0,
     "upscaler": 10.0, "classifier": 15.0,

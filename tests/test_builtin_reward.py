@@ -1,5 +1,6 @@
 """What the built-in model's UNet learns from the pictures that it draws itself."""
 
+import math
 import os
 import subprocess
 import sys
@@ -91,14 +92,28 @@ def test_what_was_asked_for_and_is_not_read_is_loss(drawings):
     assert float(drawings._not_read(reading(1), times)) == pytest.approx(20, rel=0.01)
 
 
+def test_what_nobody_asked_for_may_be_anything_but_not_a_bit_of_several(drawings):
+    drawings.named = [{}] * COUNT
+    times = torch.full((COUNT,), 500)
+
+    def reading(*values):
+        scores = {name: torch.zeros(COUNT, len(values) + 1) for name, values in VALUES.items()}
+        for one in scores.values():
+            one[:, list(values)] = 20
+        return float(drawings._not_read(scores, times))
+
+    assert reading(0) == reading(1) == pytest.approx(0, abs=1e-3)
+    assert reading(0, 1) == pytest.approx(math.log(2), rel=0.01)
+
+
 def test_small_things_that_are_not_read_count_more(drawings):
     drawings.named = [{"hair": "red", "time": "day"}] * COUNT
     times = torch.full((COUNT,), 500)
 
     def wrong(name):
         scores = {other: torch.zeros(COUNT, len(values) + 1) for other, values in VALUES.items()}
-        for other, value in drawings.named[0].items():
-            scores[other][:, VALUES[other].index(value)] = 20
+        for other, values in VALUES.items():
+            scores[other][:, values.index(drawings.named[0].get(other, values[0]))] = 20
         scores[name] = scores[name].roll(1, 1)
         return float(drawings._not_read(scores, times))
 
