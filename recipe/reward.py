@@ -18,7 +18,7 @@ from .latents import Latents, squares
 from .loop import RANK, Loop, Place, average
 from .muon import optimizers_of
 from .spec import VALUES, random_scene
-from .text import POSITIONS, AttributeHeads, labels, random_caption
+from .text import POSITIONS, AttributeHeads, labels, random_caption, tokenized
 
 # Of the losses. The gradient of what is not read is thirty times as long as that of the noise; so they are about equal.
 NOT_READ, NOT_PASSING = 0.025, 0.03
@@ -221,8 +221,5 @@ class Drawings:
 
     @torch.no_grad()
     def _encode(self, text: str) -> Tensor:
-        tokens = self.tokenizer(
-            text, padding="max_length", max_length=POSITIONS, truncation=True, return_tensors="pt"
-        ).input_ids
-        told: Tensor = self.encoder(tokens.to(self.place.device)).last_hidden_state
+        told: Tensor = self.encoder(tokenized(self.tokenizer, [text]).to(self.place.device)).last_hidden_state
         return told

@@ -1,7 +1,7 @@
 """Stage 2: the tokenizer, and a text encoder that first learns to name the attributes of its captions."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -92,6 +92,14 @@ def random_caption(rng: random.Random, objects: int = 0) -> Caption:
         scene = random_scene(rng.randrange(TRAIN_SEEDS, 2**31))
     told = caption(scene, rng)
     return Caption(noisy(told.text, rng), told.named)
+
+
+def tokenized(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+    """int64 [B,POSITIONS], as a pipeline of diffusers pads and cuts them."""
+    tokens: Tensor = tokenizer(
+        list(texts), padding="max_length", max_length=POSITIONS, truncation=True, return_tensors="pt"
+    ).input_ids
+    return tokens
 
 
 class AttributeHeads(nn.Module):

@@ -17,7 +17,7 @@ from .loop import RANK, Loop, Place, average
 from .muon import ConvMuon
 from .reward import ASPECTS, Drawings, Reader
 from .spec import VALUES, random_scene
-from .text import POSITIONS, WIDTH, AttributeHeads, labels
+from .text import WIDTH, AttributeHeads, labels, tokenized
 
 EMPTY = 0.1  # share of captions left empty, for guidance
 TEXT_LEARNS = 0.35  # share of the budget after which the text encoder stays as it is: a fifth faster
@@ -160,10 +160,7 @@ class _Noise:
             empty = self.rng.random() < EMPTY
             texts.append("" if empty else noisy(told.text, self.rng))
             named.append({} if empty else told.named)
-        tokens: Tensor = self.tokenizer(
-            texts, padding="max_length", max_length=POSITIONS, truncation=True, return_tensors="pt"
-        ).input_ids
-        return tokens, named
+        return tokenized(self.tokenizer, texts), named
 
 
 def weight(signal: Tensor) -> Tensor:

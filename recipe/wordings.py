@@ -19,7 +19,7 @@ from .export import new_scheduler, new_unet
 from .latents import Latents, squares
 from .loop import RANK, Loop, Place
 from .spec import Scene, random_scene
-from .text import POSITIONS
+from .text import tokenized
 
 RATE = 3e-4
 SEVERAL_MORE = 4.0  # than others: which object is where, and which has which colour, hangs on the wording
@@ -79,7 +79,4 @@ class _Pairs:
         return noisy(told.text, self.rng), plain(scene, told.named)
 
     def _tokens(self, texts: Sequence[str]) -> Tensor:
-        tokens: Tensor = self.tokenizer(
-            list(texts), padding="max_length", max_length=POSITIONS, truncation=True, return_tensors="pt"
-        ).input_ids
-        return tokens.to(self.place.device)
+        return tokenized(self.tokenizer, texts).to(self.place.device)

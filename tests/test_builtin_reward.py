@@ -121,10 +121,11 @@ def test_small_things_that_are_not_read_count_more(drawings):
 
 
 def test_some_prompts_are_of_several_objects_and_some_of_three(drawings):
-    for i in range(200):
-        drawings._begin(i % COUNT)
-        drawings.counted = [*getattr(drawings, "counted", []), drawings.named[i % COUNT]]
-    several = [named for named in drawings.counted if "shape 1" in named]
+    told = []
+    for _ in range(200):
+        drawings._begin(0)
+        told.append(drawings.named[0])
+    several = [named for named in told if "shape 1" in named]
     assert 60 < len(several) < 120
     assert 25 < sum("shape 2" in named for named in several) < 70
 
