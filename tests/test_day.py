@@ -13,7 +13,6 @@ async def test_after_a_day_of_many_people_every_unit_is_accounted_for(tmp_path):
         > 0
     )
     assert sum(report.said[each] for each in ("accepted", "quota", "queue_full", "blocked")) > PEOPLE
-    assert len(report.late) > 20
-    assert report.early  # how many depends on how fast this machine is beside the day's own clock
+    assert min(len(report.late), len(report.early)) > 20
     assert max(report.late) <= 15 * SECONDS_AN_IMAGE
     assert max(report.early) <= 15 * SECONDS_AN_IMAGE
