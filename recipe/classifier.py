@@ -1,4 +1,4 @@
-"""Stage 11: a small network that names the attributes of a picture; evaluation trusts it, drawing never loads it."""
+"""Stage 10: a small network that names the attributes of a picture; evaluation trusts it, drawing never loads it."""
 
 import itertools
 import random

@@ -28,16 +28,15 @@ from .reward import Reader, train_reader
 from .text import WIDTH, AttributeHeads, make_tokenizer, new_text_encoder, train_text
 from .unet import train_unet
 from .upscaler import train_upscaler
-from .vae import train_decoder, train_vae, whiten
+from .vae import train_vae, whiten
 from .wordings import learn_wordings
 
 STAGES = (
-    "vae", "text", "latents", "unet", "wordings", "reader", "reward", "decoder", "upscaler", "export", "classifier",
-    "card",
+    "vae", "text", "latents", "unet", "wordings", "reader", "reward", "upscaler", "export", "classifier", "card",
 )  # fmt: skip
 MINUTES = {
-    "vae": 17.0, "text": 4.0, "unet": 87.0, "wordings": 8.0, "reader": 9.0, "reward": 78.0, "decoder": 10.0,
-    "upscaler": 10.0, "classifier": 15.0,
+    "vae": 17.0, "text": 4.0, "unet": 87.0, "wordings": 8.0, "reader": 9.0, "reward": 78.0, "upscaler": 10.0,
+    "classifier": 15.0,
 }  # fmt: skip
 
 
@@ -132,11 +131,8 @@ class Recipe:
             distributed.barrier()
         return data
 
-    def decoder(self) -> None:
-        train_decoder(self.place, self._vae(), self.seconds("decoder"))
-
     def upscaler(self) -> None:
-        train_upscaler(self.place, self._decoded_vae(), self.seconds("upscaler"), self.options.upscaler_scenes)
+        train_upscaler(self.place, self._vae(), self.seconds("upscaler"), self.options.upscaler_scenes)
 
     def classifier(self) -> None:
         """Learns from what the exported weights draw, too."""
@@ -155,7 +151,7 @@ class Recipe:
             loop = Loop(stage, self.place, reached, 1.0)
             print(f"export: after {loop.step} steps of {stage}, {loop.spent:.0f} s", flush=True)
         folder = self.options.out
-        save_pipeline(folder, tokenizer, encoder, unet, self._decoded_vae())
+        save_pipeline(folder, tokenizer, encoder, unet, self._vae())
         if (self.place.work / "upscaler/state.json").exists():
             upscaler = Upscaler()
             Loop("upscaler", self.place, {"kept": upscaler}, 1.0)
@@ -170,13 +166,6 @@ class Recipe:
     def _vae(self) -> SmallVAE:
         vae: SmallVAE = SmallVAE.from_pretrained(self.place.work / "vae")
         return vae
-
-    def _decoded_vae(self) -> SmallVAE:
-        """With the decoder as it was trained on alone, if it was."""
-        vae = self._vae()
-        if (self.place.work / "decoder/state.json").exists():
-            Loop("decoder", self.place, {"kept": vae.decoder, "kept_in": vae.post_quant_conv}, 1.0)
-        return vae.eval()
 
 
 def _options() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Stage 9: the upscaler learns from decoded pictures to the same scenes drawn at eight times the size."""
+"""Stage 8: the upscaler learns from decoded pictures to the same scenes drawn at eight times the size."""
 
 import random
 from collections import defaultdict

@@ -1,6 +1,5 @@
 """Stage 1: the VAE, on crops of rendered scenes."""
 
-import copy
 import itertools
 import random
 from collections.abc import Generator
@@ -41,34 +40,6 @@ def train_vae(place: Place, budget_seconds: float, batch: int = 12) -> SmallVAE:
     crops.close()
     loop.measured(dB=held_out(place, kept))
     return kept
-
-
-def train_decoder(place: Place, vae: SmallVAE, budget_seconds: float, batch: int = 12) -> None:
-    """The decoder alone, on latents with as much noise as sampling leaves; the latents stay as they are."""
-    kept = copy.deepcopy(vae)
-    parts = {"live": vae.decoder, "live_in": vae.post_quant_conv, "kept": kept.decoder, "kept_in": kept.post_quant_conv}
-    loop = Loop("decoder", place, parts, budget_seconds)
-    for net in (vae, kept):
-        net.to(place.device, memory_format=torch.channels_last)
-    crops = crop_batches(place, batch, TRAIN_SEEDS + 20_000_000 + loop.step * batch)
-    live = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
-    optimizer = torch.optim.AdamW(live, lr=7e-4, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
-
-    def step() -> Tensor:
-        pictures = next(crops).to(place.device)
-        with place.autocast:
-            with torch.no_grad():
-                mean = vae.quant_conv(vae.encoder(pictures))
-            drawn = vae.drawn(mean + NOISE * torch.randn_like(mean))
-        return picture_loss(drawn.float(), pictures)
-
-    def after() -> None:
-        average(kept.decoder, vae.decoder, 0.995)
-        average(kept.post_quant_conv, vae.post_quant_conv, 0.995)
-
-    loop.run([optimizer], step, after)
-    crops.close()
-    loop.measured(dB=held_out(place, kept))
 
 
 @torch.no_grad()
