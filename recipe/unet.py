@@ -24,7 +24,9 @@ TEXT_LEARNS = 0.35  # share of the budget after which the text encoder stays as 
 NAMING = 0.05  # of the loss of naming a caption's attributes, without which the encoder forgets shapes and colours
 SQUARE_MORE = 1.8  # square pictures are asked for most, and theirs is the compiled shape
 DECAY = 0.999
-TIME_POWER = 0.5  # of an even spread: three of four times are in the noisier half, where the layout is decided
+# Powers of an even spread of times: at first three of four are in the noisier half, where the layout is decided; at the
+# end five of eight are in the clearer one, where edges are.
+LAYOUT, EDGES = 0.5, 1.5
 WEIGHTS = {"": 2.0, "dog": 2.0, "cat": 1.8}  # how much more often a scene of objects, a dog or a cat is seen
 
 
@@ -46,7 +48,7 @@ def train_unet(
     if reader and loop.step == 0:
         Loop("unet", place, parts, budget_seconds)
         Loop("wordings", place, {"encoder_kept": kept_encoder}, budget_seconds)
-    rate, text_learns = (6e-4, 0.0) if reader else (1e-3, TEXT_LEARNS)
+    rate, text_learns, power = (6e-4, 0.0, EDGES) if reader else (1e-3, TEXT_LEARNS, LAYOUT)
     for part in parts.values():
         part.to(place.device)
     unet.to(memory_format=torch.channels_last)
@@ -65,7 +67,7 @@ def train_unet(
         ),
     ]  # fmt: skip
     forward = _forward(unet, compiled)
-    noise = _Noise(place, data, tokenizer, (encoder, kept_encoder), heads, forward, batch, loop, text_learns)
+    noise = _Noise(place, data, tokenizer, (encoder, kept_encoder), heads, forward, batch, loop, text_learns, power)
     drawings = [
         Drawings(place, reader, tokenizer, kept_encoder, noise.signal, nearest(data, aspect).values, max(1, batch // 2))
         for aspect in ASPECTS
@@ -111,10 +113,11 @@ class _Noise:
         self, place: Place, data: list[Latents], tokenizer: CLIPTokenizer,
         encoders: tuple[CLIPTextModel, CLIPTextModel], heads: AttributeHeads,
         forward: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int, loop: Loop, text_learns: float,
+        power: float,
     ) -> None:  # fmt: skip
         self.place, self.data, self.batch, self.loop = place, data, batch, loop
         self.tokenizer, self.encoders, self.heads, self.forward = tokenizer, encoders, heads, forward
-        self.text_learns = text_learns
+        self.text_learns, self.power = text_learns, power  # of the times, at the beginning
         self.rng = random.Random(f"unet {loop.step} {RANK}")
         self.shares = [len(bucket.seeds) * (SQUARE_MORE if is_square(bucket.values) else 1) for bucket in data]
         self.weights = {
@@ -127,10 +130,7 @@ class _Noise:
         chosen = self.rng.choices(range(len(bucket.seeds)), self.weights[id(bucket)], k=self.batch)
         clean = bucket.values[chosen].float().to(self.place.device, memory_format=torch.channels_last)
         tokens, named = self._told([bucket.seeds[i] for i in chosen])
-        # one time in each of `batch` equally likely spans: less variance than independent times
-        spread = (torch.arange(self.batch) + torch.rand(self.batch)) / self.batch
-        times = (1000 * spread**TIME_POWER).long().clamp(max=999)
-        times = times.to(self.place.device)
+        times = random_times(self.batch, self.power + self.loop.share * (EDGES - self.power)).to(self.place.device)
         signal = self.signal[times].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
         with self.place.autocast:
@@ -161,6 +161,12 @@ class _Noise:
             texts.append("" if empty else noisy(told.text, self.rng))
             named.append({} if empty else told.named)
         return tokenized(self.tokenizer, texts), named
+
+
+def random_times(count: int, power: float) -> Tensor:
+    """[count] times in 0…999, one in each of `count` equally likely spans: less variance than independent times."""
+    spread = (torch.arange(count) + torch.rand(count)) / count
+    return (1000 * spread**power).long().clamp(max=999)
 
 
 def weight(signal: Tensor) -> Tensor:

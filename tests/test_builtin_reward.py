@@ -14,6 +14,7 @@ from recipe.loop import Place
 from recipe.reward import Drawings
 from recipe.spec import VALUES
 from recipe.text import labels
+from recipe.unet import EDGES, LAYOUT, random_times
 
 # diffusers converts tensors to numpy in a way that numpy 2 warns of
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
@@ -67,6 +68,13 @@ def test_every_picture_is_drawn_to_its_end_in_its_own_number_of_steps(drawings, 
     for i, latents in ended:
         assert torch.allclose(latents, picture[i], atol=1e-2)
     assert all(times[0] >= 0 for times in drawings.times)
+
+
+@pytest.mark.parametrize(("power", "clearer"), [(LAYOUT, 0.25), (EDGES, 0.63)])
+def test_layout_is_learnt_before_edges(power, clearer):
+    times = random_times(1_000, power)
+    assert (times < 500).float().mean() == pytest.approx(clearer, abs=0.01)
+    assert 0 <= times.min() <= times.max() <= 999
 
 
 def test_on_the_way_there_is_as_much_noise_as_the_time_says(drawings):
