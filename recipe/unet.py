@@ -130,7 +130,7 @@ class _Noise:
         chosen = self.rng.choices(range(len(bucket.seeds)), self.weights[id(bucket)], k=self.batch)
         clean = bucket.values[chosen].float().to(self.place.device, memory_format=torch.channels_last)
         tokens, named = self._told([bucket.seeds[i] for i in chosen])
-        times = random_times(self.batch, self.power + self.loop.share * (EDGES - self.power)).to(self.place.device)
+        times = random_times(self.batch, self.power, self.loop.share).to(self.place.device)
         signal = self.signal[times].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
         with self.place.autocast:
@@ -163,10 +163,13 @@ class _Noise:
         return tokenized(self.tokenizer, texts), named
 
 
-def random_times(count: int, power: float) -> Tensor:
-    """[count] times in 0…999, one in each of `count` equally likely spans: less variance than independent times."""
+def random_times(count: int, first_power: float, share: float) -> Tensor:
+    """[count] times in 0…999 when this share of the budget is spent: from `first_power` on towards `EDGES`.
+
+    One in each of `count` equally likely spans: less variance than independent times.
+    """
     spread = (torch.arange(count) + torch.rand(count)) / count
-    return (1000 * spread**power).long().clamp(max=999)
+    return (1000 * spread ** (first_power + share * (EDGES - first_power))).long().clamp(max=999)
 
 
 def weight(signal: Tensor) -> Tensor:

@@ -188,8 +188,9 @@ class Day:
 
     async def settle(self) -> None:
         """Until dispatch has taken in what there is, so that a day is the same on every machine."""
-        while not self.is_quiet():
-            await self.store.chat.note("nothing")
+        async with asyncio.timeout(60):  # it may have ended
+            while not self.is_quiet():
+                await self.store.chat.note("nothing")
 
     def is_quiet(self) -> bool:
         """No event is on its way, the engine has what it may have, and everybody was told their place."""

@@ -28,7 +28,7 @@ def test_a_subject_that_stands_twice_is_counted_twice(lefts, count):
 
 
 def test_the_sheets_show_every_shape_scheduler_and_seed_and_the_figures_say_what_is_kept(tmp_path):
-    command = [sys.executable, "-W", "ignore", "-m", "recipe.looks", str(tmp_path), "--count", "1", "--steps", "8"]
+    command = [sys.executable, "-W", "ignore", "-m", "recipe.looks", str(tmp_path), "--count", "1", "--steps", "4"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     counted = json.loads(done.stdout)
     assert {file.stem for file in tmp_path.iterdir()} == {"shapes", "settings", "seeds", "words", "over"}

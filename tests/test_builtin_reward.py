@@ -70,9 +70,12 @@ def test_every_picture_is_drawn_to_its_end_in_its_own_number_of_steps(drawings, 
     assert all(times[0] >= 0 for times in drawings.times)
 
 
-@pytest.mark.parametrize(("power", "clearer"), [(LAYOUT, 0.25), (EDGES, 0.63)])
-def test_layout_is_learnt_before_edges(power, clearer):
-    times = random_times(1_000, power)
+@pytest.mark.parametrize(
+    ("first_power", "share", "clearer"),
+    [(LAYOUT, 0.0, 0.25), (LAYOUT, 0.5, 0.5), (LAYOUT, 1.0, 0.63), (EDGES, 0.0, 0.63)],
+)
+def test_layout_is_learnt_before_edges(first_power, share, clearer):
+    times = random_times(1_000, first_power, share)
     assert (times < 500).float().mean() == pytest.approx(clearer, abs=0.01)
     assert 0 <= times.min() <= times.max() <= 999
 
